@@ -1,0 +1,95 @@
+#pragma once
+// The objects of the replicated catalogue: what a cluster knows apart from its messages.
+// Plain values, ordered containers only; the same on every node.
+
+#include "base/field_table.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace warren::metadata {
+
+/// Names one incarnation of a queue, for ever: a queue declared anew under an old name gets a new
+/// one. Also the uid of its log in the store. 0 is none.
+using QueueUid = std::uint64_t;
+
+struct VhostDef {
+  std::string name;
+  std::string description;
+  std::vector<std::string> tags;
+  std::string default_queue_type;  ///< "" = the node's default
+  bool tracing{false};
+  bool protected_from_deletion{false};
+  std::map<std::string, std::int64_t> limits;  ///< max-connections, max-queues; negative = none
+};
+
+struct UserDef {
+  std::string name;
+  std::string password_hash;      ///< base64(salt4 . hash); "" = no password logs in
+  std::string hashing_algorithm;  ///< rabbit_password_hashing_sha256, ..._sha512, ..._md5
+  std::vector<std::string> tags;
+  std::map<std::string, std::int64_t> limits;  ///< max-connections, max-channels
+};
+
+struct PermissionDef {
+  std::string user, vhost;
+  std::string configure, write, read;
+};
+
+struct TopicPermissionDef {
+  std::string user, vhost, exchange;
+  std::string write, read;
+};
+
+struct ExchangeDef {
+  std::string vhost, name;
+  std::string type;  ///< direct, fanout, topic, headers, x-...
+  bool durable{true};
+  bool auto_delete{false};
+  bool internal{false};
+  FieldTable arguments;
+  std::string user;  ///< who declared it
+};
+
+enum class QueueType : std::uint8_t { classic = 0, quorum = 1, stream = 2 };
+const char* queue_type_name(QueueType type);
+
+struct QueueDef {
+  std::string vhost, name;
+  QueueUid uid{0};
+  QueueType type{QueueType::classic};
+  bool durable{true};
+  bool exclusive{false};
+  bool auto_delete{false};
+  FieldTable arguments;
+  std::uint64_t owner_connection{0};  ///< of an exclusive queue, else 0
+  std::string user;
+};
+
+struct BindingDef {
+  std::string vhost;
+  std::string source;       ///< exchange; "" for the implicit ones, which are not stored
+  std::string destination;
+  bool to_queue{true};      ///< false: destination is an exchange
+  std::string routing_key;
+  FieldTable arguments;
+};
+
+struct PolicyDef {
+  std::string vhost, name;
+  std::string pattern;      ///< regular expression on the object's name
+  std::string apply_to;     ///< queues, classic_queues, quorum_queues, streams, exchanges, all
+  std::string definition;   ///< JSON object
+  std::int64_t priority{0};
+  bool is_operator{false};
+};
+
+/// Runtime parameter; global when vhost and component are "".
+struct ParameterDef {
+  std::string vhost, component, name;
+  std::string value;  ///< JSON
+};
+
+}  // namespace warren::metadata
