@@ -1,0 +1,12 @@
+#pragma once
+// CRC-32C (Castagnoli), as the write-ahead log uses it.
+
+#include <cstdint>
+#include <string_view>
+
+namespace warren::storage {
+
+/// Continues `crc` (0 to begin) over `bytes`. Source: RFC 3720 B.4.
+std::uint32_t crc32c(std::uint32_t crc, std::string_view bytes);
+
+}  // namespace warren::storage
