@@ -74,7 +74,8 @@ struct FieldValue {
   FieldValue() = default;
   FieldValue(Variant value) : v(std::move(value)) {}
   template <class T>
-    requires std::is_constructible_v<Variant, std::in_place_type_t<std::decay_t<T>>, T>
+    requires(!std::is_same_v<std::remove_cvref_t<T>, FieldValue>) &&
+            std::is_constructible_v<Variant, std::in_place_type_t<std::decay_t<T>>, T>
   FieldValue(T&& value) : v(std::in_place_type<std::decay_t<T>>, std::forward<T>(value)) {}
   FieldValue(const char* text) : v(std::string(text)) {}
 
