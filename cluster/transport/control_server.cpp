@@ -1,0 +1,205 @@
+#include "cluster/transport/control_server.h"
+
+#include "base/assert.h"
+#include "cluster/transport/call_stream.h"
+#include "cluster/transport/grpc_common.h"
+#include "proto/control.grpc.pb.h"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <grpcpp/resource_quota.h>
+
+#include <charconv>
+#include <chrono>
+
+namespace warren::transport {
+namespace {
+
+constexpr int kIdleConnectionMs = 300'000;
+constexpr int kKeepaliveTimeMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
+constexpr int kStreamsPerConnection = 64;
+constexpr std::size_t kMethodMaxBytes = 128;
+constexpr std::size_t kProofFieldMaxBytes = 64;
+
+std::string header(const grpc::CallbackServerContext& context, const char* key) {
+  const auto& all = context.client_metadata();
+  const auto found = all.find(key);
+  if (found == all.end() || found->second.size() > kProofFieldMaxBytes) return {};
+  return {found->second.data(), found->second.size()};
+}
+
+std::set<std::string, std::less<>> wanted_columns(const boost::json::object& args) {
+  std::set<std::string, std::less<>> wanted;
+  const auto* columns = args.if_contains("columns");
+  if (columns == nullptr || !columns->is_array()) return wanted;
+  for (const auto& column : columns->get_array()) {
+    if (column.is_string()) wanted.emplace(column.get_string());
+  }
+  return wanted;
+}
+
+/// Ends a call at once with a status.
+grpc::ServerWriteReactor<control::v1::CallReply>* refuse(const grpc::Status& status) {
+  class Refusal final : public grpc::ServerWriteReactor<control::v1::CallReply> {
+   public:
+    explicit Refusal(const grpc::Status& status) { Finish(status); }
+    void OnDone() override { delete this; }
+  };
+  return new Refusal(status);
+}
+
+class ControlService final : public control::v1::Control::CallbackService {
+ public:
+  ControlService(Handler& handler, SessionTable& sessions, const ControlServerOptions& options)
+      : handler_(handler), sessions_(sessions), options_(options) {}
+
+  grpc::ServerUnaryReactor* Hello(grpc::CallbackServerContext* context, const control::v1::HelloRequest* request,
+                                  control::v1::HelloReply* reply) override {
+    auto* reactor = context->DefaultReactor();
+    const Result<HelloAnswer> answer =
+        sessions_.hello(peer_address(context->peer()), from_proto(request->client()), request->nonce(),
+                        request->cookie_fingerprint());
+    if (!answer) {
+      reactor->Finish(to_status(answer.error()));
+      return reactor;
+    }
+    to_proto(answer->server, *reply->mutable_server());
+    reply->set_nonce(answer->nonce);
+    reply->set_session_id(answer->session_id);
+    reply->set_version(answer->version);
+    reply->set_cookie_fingerprint(answer->cookie_fingerprint);
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Prove(grpc::CallbackServerContext* context, const control::v1::ProveRequest* request,
+                                  control::v1::ProveReply* reply) override {
+    auto* reactor = context->DefaultReactor();
+    const Result<std::string> proof =
+        sessions_.prove(peer_address(context->peer()), request->session_id(), request->proof());
+    if (proof) {
+      reply->set_proof(*proof);
+      reply->set_session_ttl_ms(static_cast<std::uint32_t>(options_.limits.session_idle_ms));
+    }
+    reactor->Finish(proof ? grpc::Status::OK : to_status(proof.error()));
+    return reactor;
+  }
+
+  grpc::ServerWriteReactor<control::v1::CallReply>* Call(grpc::CallbackServerContext* context,
+                                                         const control::v1::CallRequest* request) override {
+    const std::string counter_text = header(*context, kCounterKey);
+    std::uint64_t counter = 0;
+    std::from_chars(counter_text.data(), counter_text.data() + counter_text.size(), counter);
+    const Result<PeerIdentity> peer =
+        sessions_.authorise(header(*context, kSessionKey), counter, header(*context, kProofKey),
+                            request->method(), request->args_json());
+    if (!peer) return refuse(to_status(peer.error()));
+    if (request->method().empty() || request->method().size() > kMethodMaxBytes) {
+      return refuse({grpc::StatusCode::INVALID_ARGUMENT, "bad method name"});
+    }
+    boost::system::error_code error;
+    boost::json::parse_options parsing;
+    parsing.allow_invalid_utf8 = true;
+    boost::json::value args = boost::json::parse(request->args_json(), error, {}, parsing);
+    if (error || !args.is_object()) {
+      return refuse({grpc::StatusCode::INVALID_ARGUMENT, "the arguments are not a JSON object"});
+    }
+    if (++calls_ > options_.calls_max) {
+      --calls_;
+      return refuse({grpc::StatusCode::RESOURCE_EXHAUSTED,
+                     fmt::format("{} control calls are already under way; try again", options_.calls_max)});
+    }
+    auto state = std::make_shared<CallState>(*peer, request->deadline_ms(), options_.call_backlog_max_bytes,
+                                             sessions_.self().node_name);
+    auto* reactor = new CallReactor(state, calls_);
+    auto sink = std::make_shared<StreamSink>(state, wanted_columns(args.get_object()));
+    handler_.call(request->method(), std::move(args.get_object()), std::move(sink));
+    return reactor;
+  }
+
+ private:
+  Handler& handler_;
+  SessionTable& sessions_;
+  const ControlServerOptions& options_;
+  std::atomic<std::size_t> calls_{0};
+};
+
+std::string endpoint(const std::string& address, std::uint16_t port) {
+  const bool v6 = address.find(':') != std::string::npos;
+  return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
+}  // namespace
+
+struct ControlServer::Impl {
+  Handler& handler;
+  const Clock& clock;
+  Logger& log;
+  ControlServerOptions options;
+  std::unique_ptr<SessionTable> sessions;
+  std::unique_ptr<ControlService> service;
+  std::unique_ptr<grpc::Server> server;
+  std::uint16_t port{0};
+};
+
+ControlServer::ControlServer(Handler& handler, const Clock& clock, Logger& log)
+    : impl_(new Impl{handler, clock, log, {}, nullptr, nullptr, nullptr, 0}) {}
+
+ControlServer::~ControlServer() { stop(0); }
+
+Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
+  WARREN_ASSERT(impl_->server == nullptr);
+  WARREN_ASSERT(!options.cookies.empty());
+  quiet_grpc();
+  impl_->options = std::move(options);
+  const ControlServerOptions& chosen = impl_->options;
+  impl_->sessions = std::make_unique<SessionTable>(chosen.cookies, chosen.identity, impl_->clock, impl_->log,
+                                                   chosen.limits);
+  impl_->service = std::make_unique<ControlService>(impl_->handler, *impl_->sessions, chosen);
+
+  grpc::ResourceQuota quota("warren");
+  quota.Resize(chosen.memory_quota_bytes);
+  grpc::ServerBuilder builder;
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(chosen.message_max_bytes));
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleConnectionMs);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
+  int bound = 0;
+  const std::string where = endpoint(chosen.address, chosen.port);
+  builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &bound);
+  builder.RegisterService(impl_->service.get());
+  for (const auto& module : chosen.modules) {
+    module->use_sessions(*impl_->sessions);
+    builder.RegisterService(&module->service());
+  }
+  impl_->server = builder.BuildAndStart();
+  if (impl_->server == nullptr || bound == 0) {
+    impl_->server.reset();
+    return make_error(Errc::io, fmt::format("cannot listen on {} (inter-node and CLI communication): the port is "
+                                            "in use or the address is not of this host",
+                                            where));
+  }
+  impl_->port = static_cast<std::uint16_t>(bound);
+  return impl_->port;
+}
+
+void ControlServer::stop(Millis grace_ms) {
+  if (impl_->server == nullptr) return;
+  impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(grace_ms));
+  impl_->server->Wait();
+  impl_->server.reset();
+}
+
+std::uint16_t ControlServer::port() const { return impl_->port; }
+
+SessionTable& ControlServer::sessions() {
+  WARREN_ASSERT(impl_->sessions != nullptr);
+  return *impl_->sessions;
+}
+
+}  // namespace warren::transport

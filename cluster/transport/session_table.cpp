@@ -1,0 +1,219 @@
+#include "cluster/transport/session_table.h"
+
+#include "cluster/transport/crypto.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace warren::transport {
+namespace {
+
+constexpr Millis kClockSkewWarnMs = 30'000;
+
+/// What a stranger claims, fit for a log line.
+std::string shown(std::string_view fingerprint) {
+  const bool plain = !fingerprint.empty() && fingerprint.size() <= 16 &&
+                     std::all_of(fingerprint.begin(), fingerprint.end(), [](unsigned char c) {
+                       return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                     });
+  return plain ? std::string(fingerprint) : "unknown";
+}
+
+}  // namespace
+
+SessionTable::SessionTable(std::vector<Cookie> cookies, PeerIdentity self, const Clock& clock, Logger& log,
+                           SessionLimits limits)
+    : cookies_(std::move(cookies)), self_(std::move(self)), clock_(clock), log_(log), limits_(limits) {}
+
+Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerIdentity& client,
+                                        const std::string& nonce, const std::string& fingerprint) {
+  const std::lock_guard guard(lock_);
+  const Millis now = clock_.steady_ms();
+  expire(now);
+  if (throttled(address, now)) {
+    return make_error(Errc::exhausted,
+                      fmt::format("too many failed handshakes from {}; {} listens again in at most {} s", address,
+                                  self_.node_name, limits_.failure_window_ms / 1000));
+  }
+  auto refuse = [&](Error error) {
+    note_failure(address, now);
+    log_.warning(LogArea::cluster, "handshake refused: peer={} address={} reason=\"{}\"",
+                 check_identity(client) ? client.node_name : "malformed", address, error.text);
+    return error;
+  };
+  if (Result<> shape = check_identity(client); !shape) return refuse(shape.error());
+  if (nonce.size() != kNonceBytes) {
+    return refuse(make_error(Errc::invalid_argument, "malformed handshake: bad nonce"));
+  }
+  const Result<std::uint32_t> version = agree_version(self_, client);
+  if (!version) return refuse(version.error());
+  if (Result<> cluster = check_cluster(self_, client); !cluster) return refuse(cluster.error());
+
+  Pending pending;
+  pending.transcript.client = client;
+  pending.transcript.server = self_;
+  pending.transcript.server.wall_clock_ms = clock_.wall_ms();
+  pending.transcript.client_nonce = nonce;
+  pending.transcript.server_nonce = random_bytes(kNonceBytes);
+  pending.transcript.session_id = random_bytes(kSessionIdBytes);
+  pending.transcript.version = *version;
+  pending.address = address;
+  pending.fingerprint = shown(fingerprint);
+  pending.since = now;
+  const Millis skew = pending.transcript.server.wall_clock_ms - client.wall_clock_ms;
+  if (client.role == "node" && std::abs(skew) > kClockSkewWarnMs) {
+    log_.warning(LogArea::cluster, "clocks differ: peer={} by_ms={} remedy=\"synchronise the clocks\"",
+                 client.node_name, skew);
+  }
+  HelloAnswer answer{pending.transcript.server, pending.transcript.server_nonce,
+                     pending.transcript.session_id, *version, cookies_.front().fingerprint()};
+  if (pending_.size() >= limits_.pending_max) {
+    pending_.erase(pending_order_.front());
+    pending_order_.pop_front();
+  }
+  pending_order_.push_back(answer.session_id);
+  pending_.emplace(answer.session_id, std::move(pending));
+  return answer;
+}
+
+Result<std::string> SessionTable::prove(const std::string& address, const std::string& session_id,
+                                        const std::string& proof) {
+  const std::lock_guard guard(lock_);
+  const Millis now = clock_.steady_ms();
+  expire(now);
+  if (throttled(address, now)) {
+    return make_error(Errc::exhausted, fmt::format("too many failed handshakes from {}", address));
+  }
+  const auto found = pending_.find(session_id);
+  if (found == pending_.end()) {
+    note_failure(address, now);
+    return make_error(Errc::not_found, "this handshake is unknown or took too long; begin again");
+  }
+  const Pending pending = std::move(found->second);
+  pending_.erase(found);
+  pending_order_.remove(session_id);
+  for (const Cookie& cookie : cookies_) {
+    if (!equal_secret(proof, client_proof(cookie.secret, pending.transcript))) continue;
+    open_session(session_id, session_key(cookie.secret, pending.transcript), pending.transcript.client, now);
+    return server_proof(cookie.secret, pending.transcript, proof);
+  }
+  note_failure(address, now);
+  Error error = cookie_mismatch(pending);
+  log_.error(LogArea::cluster,
+             "connection attempt from disallowed node: peer={} address={} peer_fingerprint={} own=\"{}\" "
+             "remedy=\"put the same cookie on both hosts\"",
+             pending.transcript.client.node_name, address, pending.fingerprint,
+             cookies_.front().describe());
+  return error;
+}
+
+Error SessionTable::cookie_mismatch(const Pending& pending) const {
+  return make_error(Errc::unauthenticated,
+                    fmt::format("{} refused {}: the Erlang cookies differ (fingerprint {} at {}, {} at {})",
+                                self_.node_name, pending.transcript.client.node_name,
+                                cookies_.front().fingerprint(), self_.node_name, pending.fingerprint,
+                                pending.transcript.client.node_name));
+}
+
+Result<PeerIdentity> SessionTable::authorise(const std::string& session_id, std::uint64_t counter,
+                                             const std::string& proof, const std::string& method,
+                                             const std::string& request) {
+  const std::lock_guard guard(lock_);
+  const Millis now = clock_.steady_ms();
+  expire(now);
+  const auto found = sessions_.find(session_id);
+  if (found == sessions_.end()) {
+    return make_error(Errc::unauthenticated, "no such session: it expired or was never proved; connect again");
+  }
+  Session& session = found->second;
+  if (!equal_secret(proof, call_proof(session.key, session_id, counter, method, request))) {
+    ++refused_;
+    return make_error(Errc::unauthenticated, "the call's proof does not match its session");
+  }
+  if (!session.counters.accept(counter)) {
+    ++refused_;
+    return make_error(Errc::unauthenticated, "the call was already made once (replayed or far out of order)");
+  }
+  session.last_ms = now;
+  used_order_.splice(used_order_.end(), used_order_, session.used);
+  return session.peer;
+}
+
+void SessionTable::open_session(const std::string& id, std::string key, PeerIdentity peer, Millis now) {
+  while (sessions_.size() >= limits_.sessions_max) {
+    sessions_.erase(used_order_.front());
+    used_order_.pop_front();
+  }
+  Session session;
+  session.key = std::move(key);
+  session.peer = std::move(peer);
+  session.used = used_order_.insert(used_order_.end(), id);
+  session.last_ms = now;
+  sessions_.emplace(id, std::move(session));
+}
+
+bool SessionTable::throttled(const std::string& address, Millis now) {
+  const auto found = failures_.find(address);
+  if (found == failures_.end()) return false;
+  if (now - found->second.since >= limits_.failure_window_ms) {
+    failures_.erase(found);
+    return false;
+  }
+  return found->second.count >= limits_.failures_max;
+}
+
+void SessionTable::note_failure(const std::string& address, Millis now) {
+  ++refused_;
+  if (failures_.size() >= limits_.failing_addresses_max && !failures_.contains(address)) {
+    auto oldest = std::min_element(failures_.begin(), failures_.end(), [](const auto& a, const auto& b) {
+      return a.second.since < b.second.since;
+    });
+    failures_.erase(oldest);
+  }
+  Failures& failures = failures_[address];
+  if (failures.count == 0) failures.since = now;
+  ++failures.count;
+}
+
+void SessionTable::expire(Millis now) {
+  while (!pending_order_.empty()) {
+    const auto oldest = pending_.find(pending_order_.front());
+    if (oldest != pending_.end() && now - oldest->second.since < limits_.pending_ttl_ms) break;
+    if (oldest != pending_.end()) pending_.erase(oldest);
+    pending_order_.pop_front();
+  }
+  while (!used_order_.empty()) {
+    const auto oldest = sessions_.find(used_order_.front());
+    if (oldest != sessions_.end() && now - oldest->second.last_ms < limits_.session_idle_ms) break;
+    if (oldest != sessions_.end()) sessions_.erase(oldest);
+    used_order_.pop_front();
+  }
+}
+
+void SessionTable::set_self(PeerIdentity self) {
+  const std::lock_guard guard(lock_);
+  self_ = std::move(self);
+}
+
+PeerIdentity SessionTable::self() const {
+  const std::lock_guard guard(lock_);
+  return self_;
+}
+
+void SessionTable::set_cookies(std::vector<Cookie> cookies) {
+  const std::lock_guard guard(lock_);
+  if (!cookies.empty()) cookies_ = std::move(cookies);
+}
+
+std::size_t SessionTable::session_count() const {
+  const std::lock_guard guard(lock_);
+  return sessions_.size();
+}
+
+std::uint64_t SessionTable::refused_count() const {
+  const std::lock_guard guard(lock_);
+  return refused_;
+}
+
+}  // namespace warren::transport

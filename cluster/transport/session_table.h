@@ -1,0 +1,112 @@
+#pragma once
+// The accepting side's memory: handshakes under way, sessions that proved the cookie, failures per
+// address. Every table is bounded. No gRPC here; the clock is given.
+// Thread safety: every method may be called from any thread (one lock inside).
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/transport/cookie.h"
+#include "cluster/transport/handshake.h"
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace warren::transport {
+
+/// The bounds of the table; each has its overflow behaviour.
+struct SessionLimits {
+  std::size_t pending_max{256};         ///< handshakes under way; the oldest goes first
+  std::size_t sessions_max{4096};       ///< the longest unused goes first
+  Millis pending_ttl_ms{10'000};
+  Millis session_idle_ms{900'000};
+  std::size_t failures_max{10};         ///< per address within the window; then refused unheard
+  Millis failure_window_ms{30'000};
+  std::size_t failing_addresses_max{1024};
+};
+
+/// What the accepting side says first.
+struct HelloAnswer {
+  PeerIdentity server;
+  std::string nonce;
+  std::string session_id;
+  std::uint32_t version{0};
+  std::string cookie_fingerprint;
+};
+
+/// Handshakes and sessions of one server.
+/// Invariants: 1. a session exists only for a peer that proved one of the cookies;
+///             2. a nonce, session id or call counter is accepted at most once.
+class SessionTable {
+ public:
+  /// Shape: `cookies` as accepted, first the one shown in messages (rotation gives two).
+  SessionTable(std::vector<Cookie> cookies, PeerIdentity self, const Clock& clock, Logger& log,
+               SessionLimits limits = {});
+
+  /// Begins a handshake. `address` is the peer's, without the port.
+  /// Errors: exhausted (too many failures from there), invalid_argument, unsupported, conflict.
+  Result<HelloAnswer> hello(const std::string& address, const PeerIdentity& client, const std::string& nonce,
+                            const std::string& fingerprint);
+
+  /// Ends a handshake: checks the client's proof, gives the server's.
+  /// Errors: unauthenticated with both fingerprints; not_found when the handshake is unknown or late.
+  Result<std::string> prove(const std::string& address, const std::string& session_id,
+                            const std::string& proof);
+
+  /// Checks that a call belongs to a session. Errors: unauthenticated.
+  Result<PeerIdentity> authorise(const std::string& session_id, std::uint64_t counter,
+                                 const std::string& proof, const std::string& method,
+                                 const std::string& request);
+
+  /// The name or cluster of this node changed (join, reset, rename).
+  void set_self(PeerIdentity self);
+  PeerIdentity self() const;
+  /// Replaces the accepted cookies; sessions stay.
+  void set_cookies(std::vector<Cookie> cookies);
+  std::size_t session_count() const;
+  std::uint64_t refused_count() const;
+
+ private:
+  struct Pending {
+    Transcript transcript;
+    std::string address;
+    std::string fingerprint;
+    Millis since{0};
+  };
+  struct Session {
+    std::string key;
+    PeerIdentity peer;
+    CounterWindow counters;
+    std::list<std::string>::iterator used;
+    Millis last_ms{0};
+  };
+  struct Failures {
+    std::size_t count{0};
+    Millis since{0};
+  };
+
+  bool throttled(const std::string& address, Millis now);
+  void note_failure(const std::string& address, Millis now);
+  void expire(Millis now);
+  void open_session(const std::string& id, std::string key, PeerIdentity peer, Millis now);
+  Error cookie_mismatch(const Pending& pending) const;
+
+  mutable std::mutex lock_;
+  std::vector<Cookie> cookies_;
+  PeerIdentity self_;
+  const Clock& clock_;
+  Logger& log_;
+  SessionLimits limits_;
+  std::map<std::string, Pending> pending_;
+  std::list<std::string> pending_order_;
+  std::map<std::string, Session> sessions_;
+  std::list<std::string> used_order_;  ///< longest unused first
+  std::map<std::string, Failures> failures_;
+  std::uint64_t refused_{0};
+};
+
+}  // namespace warren::transport
