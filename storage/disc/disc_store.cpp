@@ -220,6 +220,18 @@ Result<void> DiscStore::compact_log() {
   return {};
 }
 
+std::size_t DiscStore::retired_count() const {
+  auto open = usable();
+  if (!open) return 0;
+  std::unique_ptr<rocksdb::Iterator> rows(
+      (*open)->db->NewIterator(rocksdb::ReadOptions(), (*open)->own()));
+  std::size_t count = 0;
+  for (rows->Seek(slice(kRetiredRow)); rows->Valid(); rows->Next()) {
+    if (rows->key().starts_with(slice(kRetiredRow))) ++count;
+  }
+  return count;
+}
+
 StoreStats DiscStore::stats() const {
   StoreStats out;
   out.bytes_written = bytes_written_.load(std::memory_order_relaxed);

@@ -69,6 +69,8 @@ class DiscStore final : public Store {
   /// For tests: writes what is in memory to tables, through the filter.
   Result<void> flush_log();
   Result<void> compact_log();
+  /// Retired groups that are still remembered.
+  std::size_t retired_count() const;
 
  private:
   Result<std::shared_ptr<OpenDatabase>> usable() const;

@@ -106,8 +106,8 @@ class Scanner {
  private:
   FileWalk walk(std::string_view file);
   bool accept(std::string_view batch, bool first_of_file);
-  bool later_batch_forbids_cut(std::string_view file, std::size_t from);
-  bool begins_forbidding_batch(std::string_view file, const Fragment& first) const;
+  bool later_batch_forbids_cut(std::string_view file, std::size_t from, bool torn_file);
+  bool begins_forbidding_batch(std::string_view file, const Fragment& first, bool at_tear) const;
 
   WalScan out_;
 };
@@ -156,28 +156,33 @@ FileWalk Scanner::walk(std::string_view file) {
   return result;
 }
 
-/// Whether the batch that begins with `first` proves, or may prove, that the damaged one before it
-/// (number last + 1) was acknowledged.
-bool Scanner::begins_forbidding_batch(std::string_view file, const Fragment& first) const {
+/// Whether the batch that begins with `first` proves, or may prove, that the damaged one (number
+/// last + 1) was acknowledged. `at_tear`: it begins where the damaged one must begin.
+bool Scanner::begins_forbidding_batch(std::string_view file, const Fragment& first,
+                                      bool at_tear) const {
   std::string head(first.payload.substr(0, kStampHeadBytes));
   std::size_t at = first.end;
   while (head.size() < kStampHeadBytes) {
     at = skip_filler(at);
     const auto more = at < file.size() ? fragment_at(file, at) : std::nullopt;
-    if (!more || more->type == kFull || more->type == kFirst) return true;  // unreadable: assume so
+    // A beginning of which we cannot tell: the torn batch itself, or else assume the worst.
+    if (!more || more->type == kFull || more->type == kFirst) return !at_tear;
     head.append(more->payload.substr(0, kStampHeadBytes - head.size()));
     at = more->end;
   }
   const auto stamp = BatchStamp::decode(head);
   if (!stamp) return true;
+  const bool is_next = stamp->number == out_.last_number + 1;
+  if (at_tear && is_next && stamp->previous == out_.last_check) return false;
   // Numbered like the missing one or before: nothing is missing, or files were mixed up.
-  return stamp->number <= out_.last_number + 1 || stamp->synced_through > out_.last_number;
+  return is_next || stamp->number <= out_.last_number || stamp->synced_through > out_.last_number;
 }
 
 /// Looks for intact beginnings of batches behind the damage, at every offset: lengths in damaged
 /// bytes cannot be trusted.
-bool Scanner::later_batch_forbids_cut(std::string_view file, std::size_t from) {
-  std::size_t at = from;
+bool Scanner::later_batch_forbids_cut(std::string_view file, std::size_t from, bool torn_file) {
+  std::size_t at = skip_filler(from);
+  const std::size_t tear = at;
   while (at + kHeader <= file.size()) {
     const auto fragment = fragment_at(file, at);
     if (!fragment) {
@@ -185,7 +190,7 @@ bool Scanner::later_batch_forbids_cut(std::string_view file, std::size_t from) {
       continue;
     }
     if ((fragment->type == kFull || fragment->type == kFirst) &&
-        begins_forbidding_batch(file, *fragment)) {
+        begins_forbidding_batch(file, *fragment, torn_file && at == tear)) {
       return true;
     }
     at = fragment->end;
@@ -225,7 +230,7 @@ Result<WalScan> Scanner::run(const std::string& directory) {
       out_.later_files.push_back(path);
     }
     out_.torn_bytes += bytes.size() - search_from;
-    if (later_batch_forbids_cut(bytes, search_from)) {
+    if (later_batch_forbids_cut(bytes, search_from, out_.later_files.empty())) {
       return make_error(
           Errc::corruption,
           fmt::format("write-ahead log damaged: {} at offset {}: the batch after number {} is not "
