@@ -27,10 +27,12 @@ struct PutPermission { PermissionDef def; };
 struct DeletePermission { std::string user, vhost; };
 struct PutTopicPermission { TopicPermissionDef def; };
 struct DeleteTopicPermission { std::string user, vhost, exchange; };  ///< exchange "" = all
-/// Declare: ok with no effect when an equal object exists; Errc::conflict when it differs.
+/// Declare: ok with no effect when an equivalent object exists (see equivalence.h); conflict when it
+/// differs; a queue that is exclusive to another connection gives already_exists (405 for clients).
 struct DeclareExchange { ExchangeDef def; };
 struct DeleteExchange { std::string vhost, name; bool if_unused{false}; };
-/// The uid in `def` is chosen by `apply` when 0.
+/// The uid in `def` is chosen by `apply` when 0. A cluster's proposer sets it (from `next_uid`),
+/// because members that restarted have a higher one reserved than those that did not.
 struct DeclareQueue { QueueDef def; };
 /// With its bindings; auto-delete exchanges that lose their last binding go too.
 struct DeleteQueue { std::string vhost, name; QueueUid uid{0}; /* 0 = whichever */ };
@@ -68,10 +70,11 @@ using Effect = std::variant<VhostPut, VhostDeleted, ExchangePut, ExchangeDeleted
                             ParametersChanged>;
 
 /// A durable row that changed: key in storage Keyspace::meta, and its new bytes (nothing = erase).
-/// Transient objects produce none.
+/// Transient objects produce none, nor do exclusive queues: both end with their node or connection.
 struct RowChange {
   std::string key;
   std::optional<std::string> value;
+  bool operator==(const RowChange&) const = default;
 };
 
 struct Applied {
@@ -90,15 +93,38 @@ struct BindingKey {
   std::string arguments;  ///< encoded
   auto operator<=>(const BindingKey&) const = default;
 };
+BindingKey binding_key(const BindingDef& def);
+
+/// The same identity, led by the destination: finds what points at a queue or exchange.
+struct BindingByDestination {
+  std::string destination;
+  bool to_queue{true};
+  std::string source, routing_key, arguments;
+  auto operator<=>(const BindingByDestination&) const = default;
+};
 
 struct Vhost {
   VhostDef def;
   std::map<std::string, ExchangeDef, std::less<>> exchanges;
   std::map<std::string, QueueDef, std::less<>> queues;
   std::map<BindingKey, BindingDef> bindings;
+  std::set<BindingByDestination> by_destination;  ///< exactly the keys of `bindings`
   std::map<std::string, PolicyDef, std::less<>> policies;
   std::map<std::string, PolicyDef, std::less<>> operator_policies;
+
+  bool operator==(const Vhost&) const = default;
 };
+
+/// Which objects `Catalogue::rows` gives.
+enum class RowScope : std::uint8_t {
+  durable,     ///< what a restart of the node brings back
+  everything,  ///< also transient objects, for a member that joins a running cluster
+};
+
+/// Uids are reserved on disc in steps of this many, so that most declares need no row for it.
+inline constexpr QueueUid kUidReservation = 4096;
+
+class Applier;  // applier.h: how a command changes the catalogue
 
 /// Owner: one thread (the node's metadata owner). Readers on that thread may look at everything.
 class Catalogue {
@@ -114,6 +140,9 @@ class Catalogue {
   const ExchangeDef* find_exchange(std::string_view vhost, std::string_view name) const;
   const QueueDef* find_queue(std::string_view vhost, std::string_view name) const;
   const QueueDef* find_queue(QueueUid uid) const;
+  std::size_t queue_count() const { return queues_by_uid_.size(); }
+  /// Above every uid that was ever given out.
+  QueueUid next_uid() const { return next_uid_; }
   const UserDef* find_user(std::string_view name) const;
   const PermissionDef* find_permission(std::string_view user, std::string_view vhost) const;
   const TopicPermissionDef* find_topic_permission(std::string_view user, std::string_view vhost,
@@ -125,21 +154,42 @@ class Catalogue {
   std::vector<BindingDef> bindings_to(std::string_view vhost, std::string_view destination,
                                       bool to_queue) const;
   std::vector<BindingDef> bindings_from(std::string_view vhost, std::string_view source) const;
+  bool has_bindings_from(std::string_view vhost, std::string_view source) const;
 
   /// Puts one stored row back at start-up (order does not matter); call `restored()` behind the last.
+  /// Errors: corruption (undecodable, or key and value disagree), unsupported (a newer version).
   Result<void> restore_row(std::string_view key, std::string_view value);
   /// Checks references between the rows, and gives the effects that build everything up.
+  /// Objects whose vhost, queue or exchange is missing are left out and named in restore_problems():
+  /// no sequence of commands leaves such rows, so a node that finds any has a damaged store.
   std::vector<Effect> restored();
-  /// All durable rows, for a snapshot; feeding them to restore_row gives an equal catalogue.
-  std::vector<RowChange> rows() const;
+  const std::vector<std::string>& restore_problems() const { return restore_problems_; }
+  /// All rows, for a snapshot; feeding them to restore_row gives an equal catalogue.
+  std::vector<RowChange> rows(RowScope scope = RowScope::durable) const;
+
+  /// Equal objects; counters are not compared.
+  bool operator==(const Catalogue& other) const;
+  /// The first broken invariant (indexes, references), or nothing. For tests and the simulator.
+  std::optional<std::string> check_invariants() const;
 
  private:
+  friend class Applier;
+
   std::map<std::string, Vhost, std::less<>> vhosts_;
   std::map<std::string, UserDef, std::less<>> users_;
   std::map<std::pair<std::string, std::string>, PermissionDef> permissions_;  // (vhost, user)
   std::map<std::string, std::vector<TopicPermissionDef>, std::less<>> topic_permissions_;  // by user
   std::map<std::pair<std::string, std::string>, std::map<std::string, ParameterDef>> parameters_;
+  std::map<QueueUid, std::pair<std::string, std::string>> queues_by_uid_;  // (vhost, name)
   QueueUid next_uid_{1};
+  QueueUid reserved_uid_{1};  // the row says: every uid below may have been given out
+  std::vector<std::string> restore_problems_;
 };
+
+// ---- the replicated log -------------------------------------------------------------------------
+
+std::string encode_command(const Command& command);
+/// Errors: corruption (not a command), unsupported (a newer version). Safe on any bytes.
+Result<Command> decode_command(std::string_view bytes);
 
 }  // namespace warren::metadata

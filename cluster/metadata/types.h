@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace warren::metadata {
@@ -23,6 +25,7 @@ struct VhostDef {
   bool tracing{false};
   bool protected_from_deletion{false};
   std::map<std::string, std::int64_t> limits;  ///< max-connections, max-queues; negative = none
+  bool operator==(const VhostDef&) const = default;
 };
 
 struct UserDef {
@@ -31,16 +34,19 @@ struct UserDef {
   std::string hashing_algorithm;  ///< rabbit_password_hashing_sha256, ..._sha512, ..._md5
   std::vector<std::string> tags;
   std::map<std::string, std::int64_t> limits;  ///< max-connections, max-channels
+  bool operator==(const UserDef&) const = default;
 };
 
 struct PermissionDef {
   std::string user, vhost;
   std::string configure, write, read;
+  bool operator==(const PermissionDef&) const = default;
 };
 
 struct TopicPermissionDef {
   std::string user, vhost, exchange;
   std::string write, read;
+  bool operator==(const TopicPermissionDef&) const = default;
 };
 
 struct ExchangeDef {
@@ -51,10 +57,13 @@ struct ExchangeDef {
   bool internal{false};
   FieldTable arguments;
   std::string user;  ///< who declared it
+  bool operator==(const ExchangeDef&) const = default;
 };
 
 enum class QueueType : std::uint8_t { classic = 0, quorum = 1, stream = 2 };
 const char* queue_type_name(QueueType type);
+/// classic, quorum or stream; nothing for other words.
+std::optional<QueueType> parse_queue_type(std::string_view name);
 
 struct QueueDef {
   std::string vhost, name;
@@ -66,6 +75,7 @@ struct QueueDef {
   FieldTable arguments;
   std::uint64_t owner_connection{0};  ///< of an exclusive queue, else 0
   std::string user;
+  bool operator==(const QueueDef&) const = default;
 };
 
 struct BindingDef {
@@ -75,6 +85,7 @@ struct BindingDef {
   bool to_queue{true};      ///< false: destination is an exchange
   std::string routing_key;
   FieldTable arguments;
+  bool operator==(const BindingDef&) const = default;
 };
 
 struct PolicyDef {
@@ -84,12 +95,14 @@ struct PolicyDef {
   std::string definition;   ///< JSON object
   std::int64_t priority{0};
   bool is_operator{false};
+  bool operator==(const PolicyDef&) const = default;
 };
 
 /// Runtime parameter; global when vhost and component are "".
 struct ParameterDef {
   std::string vhost, component, name;
   std::string value;  ///< JSON
+  bool operator==(const ParameterDef&) const = default;
 };
 
 }  // namespace warren::metadata
