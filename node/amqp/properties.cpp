@@ -33,7 +33,7 @@ constexpr int fixed_size(unsigned char tag) {
   }
 }
 
-bool valid_pairs(std::string_view pairs, int depth, bool* extra_keys);
+bool valid_pairs(std::string_view pairs, int depth, PropertiesScan* scan);
 
 bool valid_value(ByteReader& in, int depth) {
   if (depth > kMaxNesting) return false;
@@ -55,12 +55,15 @@ bool valid_value(ByteReader& in, int depth) {
   return true;
 }
 
-bool valid_pairs(std::string_view pairs, int depth, bool* extra_keys) {
+/// Checks pairs; marks CC and BCC in `scan` when given.
+bool valid_pairs(std::string_view pairs, int depth, PropertiesScan* scan) {
   ByteReader in(pairs);
   while (!in.at_end()) {
     const std::string_view name = in.str8();
     if (!in.ok() || !valid_value(in, depth)) return false;
-    if (extra_keys != nullptr && (name == "CC" || name == "BCC")) *extra_keys = true;
+    if (scan == nullptr || !name.ends_with("CC")) continue;
+    if (name == "BCC") scan->has_bcc = true;
+    if (name == "CC" || name == "BCC") scan->has_extra_keys = true;
   }
   return true;
 }
@@ -110,6 +113,29 @@ std::uint16_t flags_of(const BasicProperties& p) {
 
 }  // namespace
 
+bool take_value(std::string_view& values, RawValue& out) {
+  ByteReader in(values);
+  out.tag = static_cast<char>(in.u8());
+  const int size = fixed_size(static_cast<unsigned char>(out.tag));
+  if (size == -2) return false;
+  out.payload = size >= 0 ? in.bytes(static_cast<std::size_t>(size)) : in.str32();
+  if (!in.ok()) return false;
+  values.remove_prefix(values.size() - in.remaining());
+  return true;
+}
+
+bool take_pair(std::string_view& pairs, RawPair& out) {
+  std::string_view rest = pairs;
+  ByteReader in(rest);
+  out.name = in.str8();
+  if (!in.ok()) return false;
+  rest.remove_prefix(out.name.size() + 1);
+  if (!take_value(rest, out.value)) return false;
+  out.bytes = pairs.substr(0, pairs.size() - rest.size());
+  pairs = rest;
+  return true;
+}
+
 bool valid_table(std::string_view pairs) { return valid_pairs(pairs, 0, nullptr); }
 
 bool scan_properties(std::string_view wire, PropertiesScan& out) {
@@ -124,7 +150,7 @@ bool scan_properties(std::string_view wire, PropertiesScan& out) {
   if (has(kFlagHeaders)) {
     out.has_headers = true;
     out.headers = in.str32();
-    if (!in.ok() || !valid_pairs(out.headers, 0, &out.has_extra_keys)) return false;
+    if (!in.ok() || !valid_pairs(out.headers, 0, &out)) return false;
   }
   if (has(kFlagDeliveryMode)) out.delivery_mode = in.u8();
   if (has(kFlagPriority)) out.priority = in.u8();

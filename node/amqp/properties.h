@@ -65,6 +65,7 @@ struct PropertiesScan {
   std::uint8_t priority{0};        ///< 0 = absent or 0
   bool has_headers{false};
   bool has_extra_keys{false};      ///< the headers name CC or BCC at top level
+  bool has_bcc{false};             ///< they name BCC: not for consumers to see
   std::string_view headers;        ///< encoded pairs, without the length
   std::string_view content_type, content_encoding;
   std::string_view correlation_id, reply_to, expiration, message_id, type, user_id, app_id,
@@ -82,6 +83,22 @@ bool scan_properties(std::string_view wire, PropertiesScan& out);
 /// Checks encoded pairs: known tags, lengths, nesting of at most 64.
 /// Ensures: FieldTable::decode accepts exactly the same bytes.
 bool valid_table(std::string_view pairs);
+
+/// One value of an encoded table or array, in place.
+struct RawValue {
+  char tag{'V'};
+  std::string_view payload;  ///< of S, x, A and F without its length
+};
+/// One named value; `bytes` = the whole pair as encoded.
+struct RawPair {
+  std::string_view name;
+  RawValue value;
+  std::string_view bytes;
+};
+/// Takes the first pair off `pairs` (or value off `values`, the payload of an array).
+/// False when it is malformed or there is none; inner tables and arrays are not walked.
+bool take_pair(std::string_view& pairs, RawPair& out);
+bool take_value(std::string_view& values, RawValue& out);
 
 /// Milliseconds of an `expiration` property.
 /// Errors: invalid_argument unless it is digits only and at most kExpirationMsMax: 406 (PUB-12).

@@ -1,6 +1,7 @@
 #include "node/broker/routing/header_fields.h"
 
 #include "base/bytes.h"
+#include "node/amqp/properties.h"
 
 #include <algorithm>
 
@@ -11,64 +12,73 @@ namespace {
 using Class = HeaderField::Class;
 
 void set_integer(HeaderField& field, std::int64_t value) {
-  field.value_class = Class::integer;
+  field.value_class = value < 0 ? Class::negative : Class::integer;
   field.number = static_cast<std::uint64_t>(value);
 }
 
-void set_real(HeaderField& field, double value) {
-  field.value_class = Class::real;
-  field.number = std::bit_cast<std::uint64_t>(value == 0 ? 0.0 : value);  // -0 equals 0
+void set_unsigned(HeaderField& field, std::uint64_t value) {
+  field.value_class = Class::integer;
+  field.number = value;
 }
 
-bool read_field(ByteReader& in, HeaderField& field) {
-  field.name = in.str8();
-  const auto sized = [&](Class value_class) {
+/// Whole numbers join the integers, so that 7.0 equals 7.
+void set_real(HeaderField& field, double value) {
+  constexpr double kTwo63 = 9223372036854775808.0;
+  if (value >= 0 && value < 2 * kTwo63) {
+    const auto whole = static_cast<std::uint64_t>(value);
+    if (static_cast<double>(whole) == value) return set_unsigned(field, whole);
+  } else if (value < 0 && value >= -kTwo63) {
+    const auto whole = static_cast<std::int64_t>(value);
+    if (static_cast<double>(whole) == value) return set_integer(field, whole);
+  }
+  field.value_class = Class::fraction;
+  field.number = std::bit_cast<std::uint64_t>(value);
+}
+
+void set_value(HeaderField& field, const amqp::RawValue& raw) {
+  ByteReader in(raw.payload);
+  const auto bytes = [&](Class value_class) {
     field.value_class = value_class;
-    field.data = in.str32();
+    field.data = raw.payload;
   };
-  switch (in.u8()) {
-    case 'V': break;
+  switch (raw.tag) {
     case 't':
       field.value_class = Class::boolean;
       field.number = in.u8() != 0 ? 1 : 0;
       break;
     case 'b': set_integer(field, in.i8()); break;
-    case 'B': set_integer(field, in.u8()); break;
+    case 'B': set_unsigned(field, in.u8()); break;
     case 's': set_integer(field, in.i16()); break;
-    case 'u': set_integer(field, in.u16()); break;
+    case 'u': set_unsigned(field, in.u16()); break;
     case 'I': set_integer(field, in.i32()); break;
-    case 'i': set_integer(field, in.u32()); break;
+    case 'i': set_unsigned(field, in.u32()); break;
     case 'l':
     case 'L': set_integer(field, in.i64()); break;
-    case 'f': set_real(field, in.f32()); break;
+    case 'T': set_unsigned(field, in.u64()); break;
+    case 'f': set_real(field, static_cast<double>(in.f32())); break;
     case 'd': set_real(field, in.f64()); break;
-    case 'T':
-      field.value_class = Class::timestamp;
-      field.number = in.u64();
-      break;
-    case 'D':
-      field.value_class = Class::decimal;
-      field.data = in.bytes(5);
-      break;
-    case 'S': sized(Class::text); break;
-    case 'x': sized(Class::bytes); break;
-    case 'A': sized(Class::array); break;
-    case 'F': sized(Class::table); break;
-    default: return false;
+    case 'D': bytes(Class::decimal); break;
+    case 'S':
+    case 'x': bytes(Class::text); break;
+    case 'A': bytes(Class::array); break;
+    case 'F': bytes(Class::table); break;
+    default: break;  // void
   }
-  return in.ok();
 }
 
 }  // namespace
 
 bool read_fields(std::string_view pairs, std::vector<HeaderField>& out) {
   out.clear();
-  ByteReader in(pairs);
-  while (!in.at_end()) {
-    if (!read_field(in, out.emplace_back())) {
+  amqp::RawPair pair;
+  while (!pairs.empty()) {
+    if (!amqp::take_pair(pairs, pair)) {
       out.clear();
       return false;
     }
+    HeaderField& field = out.emplace_back();
+    field.name = pair.name;
+    set_value(field, pair.value);
   }
   std::stable_sort(out.begin(), out.end(),
                    [](const HeaderField& a, const HeaderField& b) { return a.name < b.name; });

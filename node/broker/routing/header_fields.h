@@ -9,17 +9,18 @@
 namespace warren::broker::routing {
 
 /// One field; views point into the encoded pairs.
+/// Numbers are equal by value whatever their type: int32 7, uint8 7, timestamp 7 and double 7.0 are
+/// one. Texts and byte strings with the same bytes are equal. Arrays and tables are equal when their
+/// encodings are. Source: observed with RabbitMQ 3.10.8, all pairs of types.
 struct HeaderField {
-  /// Widths of one class are equal: int32 7 equals uint8 7, float 1.5 equals double 1.5; an integer
-  /// never equals a timestamp, a text never equals bytes.
   enum class Class : std::uint8_t {
-    none, integer, real, boolean, timestamp, decimal, text, bytes, array, table
+    none, integer, negative, fraction, boolean, decimal, text, array, table
   };
 
   std::string_view name;
   Class value_class{Class::none};
-  std::uint64_t number{0};  ///< integer, real (bits of the double), boolean, timestamp
-  std::string_view data;    ///< decimal, text, bytes, array, table: as encoded
+  std::uint64_t number{0};  ///< integer, negative, boolean: the value; fraction: bits of the double
+  std::string_view data;    ///< decimal, text, array, table
 
   bool same_value(const HeaderField& other) const {
     return value_class == other.value_class && number == other.number && data == other.data;

@@ -126,6 +126,7 @@ TEST(PropertiesTest, MarksCcAndBccAtTopLevelOnly) {
     PropertiesScan scan;
     ASSERT_TRUE(scan_properties(encode_properties(p), scan));
     EXPECT_TRUE(scan.has_extra_keys);
+    EXPECT_EQ(scan.has_bcc, std::string_view(name) == "BCC");
     FieldTable outer;
     outer.set("inner", *p.headers);
     p.headers = outer;
