@@ -19,6 +19,8 @@ inline constexpr std::uint64_t kNoExpiration = ~std::uint64_t{0};
 enum MessageFlags : std::uint8_t {
   kPersistent = 1,   ///< delivery_mode 2
   kHasHeaders = 2,   ///< the headers property is present
+  kDeadLettered = 4, ///< published by dead-lettering: its x-death is the broker's own (PUB-15)
+  kHasBcc = 8,       ///< the headers name BCC: taken out at delivery (PUB-14)
 };
 
 /// Fixed front of a record; exchange, routing key, properties and body follow without gaps.
