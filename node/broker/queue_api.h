@@ -233,6 +233,9 @@ class QueueHost {
   virtual void dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) = 0;
   /// The queue's life is over: last consumer of an auto-delete queue went, or x-expires passed.
   virtual void want_delete(QueueEndpoint& queue, std::string_view reason) = 0;
+  /// `holder` keeps a delivery longer than consumer_timeout_ms: its channel is to be closed (406).
+  /// Told again at every look until it settles or is released.
+  virtual void holder_timed_out(QueueEndpoint&, HolderId) {}
 };
 
 }  // namespace warren::broker

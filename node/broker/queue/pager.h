@@ -1,0 +1,75 @@
+#pragma once
+// Which bodies of a queue are in memory. Beyond a budget durable runs give up their blocks and are
+// read back before the dispatcher needs them. Owned by a queue's Ledger.
+
+#include "node/broker/queue/options.h"
+#include "node/broker/queue/run_table.h"
+
+#include <cstdint>
+#include <map>
+
+namespace warren::broker {
+
+/// From the boundary on, runs are dropped from memory as soon as they are durable; below it they
+/// stay, or are being read. Reading ahead moves the boundary up, running full sets it to the end.
+/// Invariants: 1. resident_bytes() adds up the bytes of the runs with a block; 2. a run is in
+/// reading_ if and only if its bit says so; 3. what is not durable is never dropped.
+/// Transient runs (index 0) always stay: paging them out needs a log of their own (README).
+class Pager {
+ public:
+  Pager(RunTable& runs, QueueLog* log, const QueueOptions& options, MemoryBudget& budget)
+      : runs_(runs), log_(log), options_(options), budget_(budget) {}
+
+  /// A run with a block was added at the end.
+  void added(std::uint64_t run_id);
+  /// `n` messages of a run went; the run is dead afterwards when `last`.
+  void removed(Run& run, std::uint64_t n, bool last);
+  /// The log is durable up to here; `reader` = run of the next fresh message.
+  void trim(LogIndex durable, std::uint64_t reader);
+  /// Asks for one run now. Requires: it has no block.
+  void request(std::uint64_t run_id);
+  /// Asks for the runs behind what is here, as far as the bounds allow.
+  void read_ahead();
+  /// Puts a block that was read in its run: true when a run was waiting for it.
+  bool arrived(LogIndex index, BlockRef block, bool* damaged);
+  /// Nothing of what is in the table is in memory (after recovery).
+  void start_cold() {
+    if (!runs_.empty()) boundary_ = trimmed_ = runs_.front_id();
+  }
+
+  std::uint64_t* boundary_mark() { return &boundary_; }
+  std::uint64_t* trimmed_mark() { return &trimmed_; }
+  std::uint64_t* behind_mark() { return &behind_; }
+  std::size_t resident_bytes() const { return resident_bytes_; }
+  std::uint64_t resident_messages() const { return resident_messages_; }
+  bool reading() const { return !reading_.empty(); }
+  void check_invariants() const;
+
+ private:
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+
+  bool full() const {
+    return resident_bytes_ > options_.resident_bytes_max ||
+           (resident_bytes_ > options_.resident_bytes_min && budget_.over());
+  }
+  void keep(Run& run, BlockRef block);
+  void evict(Run& run);
+
+  RunTable& runs_;
+  QueueLog* log_;
+  const QueueOptions& options_;
+  MemoryBudget& budget_;
+  std::size_t resident_bytes_{0};
+  std::uint64_t resident_messages_{0};
+  std::uint64_t boundary_{kNone};  ///< first run that does not stay; kNone = all stay
+  std::uint64_t trimmed_{0};       ///< below it, from the boundary on, nothing durable has a block
+  std::uint64_t behind_{0};        ///< below it, runs already delivered gave up their blocks
+  struct Reading {
+    Position first;
+    std::size_t bytes;
+  };
+  std::map<LogIndex, Reading> reading_;  ///< asked of the log, not answered
+  std::size_t reading_bytes_{0};
+};
+
+}  // namespace warren::broker

@@ -1,0 +1,81 @@
+#pragma once
+// One queue: its Ledger (which messages there are) and its Dispatcher (who gets them) behind the
+// seam that channels see. Owner: the queue's thread. Pure: the host gives it time and turns.
+
+#include "node/broker/queue/dispatcher.h"
+#include "node/broker/queue/ledger.h"
+#include "node/broker/queue/options.h"
+#include "node/broker/queue_api.h"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace warren::broker {
+
+/// Order of life: construct; with a log: restore (when there is a checkpoint), replay every record
+/// behind it, recovered; then any call. After on_deleted every call is a no-op that answers at once.
+class Queue final : public QueueEndpoint {
+ public:
+  /// `log` nullptr = transient. `host`, `log`, `budget` and `options` outlive the queue.
+  Queue(metadata::QueueDef def, QueueSettings settings, QueueHost& host, QueueLog* log,
+        MemoryBudget& budget, const QueueOptions& options);
+  ~Queue() override;
+
+  const metadata::QueueDef& def() const override { return def_; }
+  const QueueSettings& settings() const { return settings_; }
+  void publish(PublishBatch& batch, std::span<const RecordRef> records) override;
+  QueueError subscribe(ConsumerSpec spec, ConsumerSink& sink) override;
+  void unsubscribe(HolderId holder) override;
+  void resume(HolderId holder) override;
+  void get(HolderId holder, bool no_ack, std::function<void(const GetResult&)> done) override;
+  void settle(HolderId holder, std::span<const Position> positions, Settle how) override;
+  void release(HolderId holder) override;
+  void purge(std::function<void(std::uint64_t removed)> done) override;
+  std::pair<std::uint64_t, std::uint64_t> depth() const override;
+  QueueStats stats() const override;
+  std::vector<ConsumerInfo> consumers() const override;
+  void touched() override;
+
+  // ---- called by the host
+  /// Does the work of a loop turn: expires, delivers, drops, appends removals. See QueueHost.
+  void pump();
+  void on_timer();
+  /// Everything the log was given up to this index survives a crash.
+  void on_durable(LogIndex up_to);
+  /// Answers QueueLog::read. Shape: `block` holds the record as it was appended, head and tail.
+  void on_read(LogIndex index, BlockRef block, Result<void> result);
+  /// The policy changed. max_priority and single_active are fixed with the queue.
+  void apply_settings(QueueSettings settings);
+  /// The queue is deleted: cancels consumers, answers what waits (confirms as accepted).
+  void on_deleted();
+  /// Writes a checkpoint now (orderly shutdown: the next start replays nothing).
+  void checkpoint();
+
+  // ---- recovery, before any other call
+  /// Requires: rows of one checkpoint, all of them, in any order. Errors: corruption, unsupported.
+  Result<void> restore(const std::vector<std::pair<std::string, std::string>>& rows);
+  /// One record, in order of index; those that the checkpoint covers are ignored. The block is not
+  /// kept: bodies are read again when they are needed. Errors: corruption, unsupported.
+  Result<void> replay(LogIndex index, std::string_view record, const BlockRef& block);
+  void recovered();
+
+  /// Aborts when an invariant of the queue does not hold.
+  void check_invariants() const;
+
+ private:
+  void after();
+
+  const metadata::QueueDef def_;
+  QueueSettings settings_;
+  QueueHost& host_;
+  Ledger ledger_;
+  mutable Dispatcher dispatcher_;
+  bool pump_wanted_{false};
+  bool deleted_{false};
+  Millis timer_at_{0};
+  Millis idle_since_;
+};
+
+}  // namespace warren::broker
