@@ -154,14 +154,12 @@ HostInfo host_info(const EnvView& env) {
     return full;
   };
   host.is_root = ::geteuid() == 0;
+  const passwd* user = ::getpwuid(::geteuid());
+  const std::string own = user != nullptr ? user->pw_dir : "/";
   const auto home = env.find("HOME");
-  if (home != env.end() && !home->second.empty()) {
-    host.home = home->second;
-  } else if (const passwd* user = ::getpwuid(::geteuid())) {
-    host.home = user->pw_dir;
-  } else {
-    host.home = "/";
-  }
+  host.home = home != env.end() && !home->second.empty() ? home->second : own;
+  // sudo may keep the caller's HOME; that is no wish to keep apart.
+  host.home_redirected = host.home != own && !env.contains("SUDO_USER");
   return host;
 }
 

@@ -62,6 +62,7 @@ struct HostInfo {
       full_name;     ///< fully qualified; asked only for long names (may use DNS)
   std::string home;  ///< $HOME, else the home of the user's entry
   bool is_root{false};
+  bool home_redirected{false};  ///< $HOME is not the user's own, as in tests and containers
 };
 
 /// Asks the operating system. `env` gives HOME.

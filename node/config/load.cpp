@@ -8,6 +8,7 @@
 #include "node/config/advanced.h"
 #include "node/config/conf_file.h"
 #include "node/config/config.h"
+#include "node/config/log_format.h"
 #include "node/config/values.h"
 
 namespace warren::config {
@@ -241,6 +242,11 @@ Result<void> Loader::check() const {
   if (out_.get_int("warren.fsync_transfer") > out_.get_int("warren.fsync_deadline")) {
     return wrong(fmt::format("{} is above {}", origin_of("warren.fsync_transfer"),
                              origin_of("warren.fsync_deadline")));
+  }
+  const std::string rotation = out_.get_string("log.file.rotation.date");
+  if (!rotation.empty() && !parse_rotation_date(rotation)) {
+    return wrong(fmt::format("{}: '{}' is not of the form $D0, $H, $W0, $W5D16, $M1 or $M1D16",
+                             origin_of("log.file.rotation.date"), rotation));
   }
   std::string tls_key;
   for (const auto& [name, entry] : out_.get_all("listeners.ssl.$name")) {

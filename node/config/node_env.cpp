@@ -308,10 +308,10 @@ Result<std::string> complete_node_name(std::string_view name, const std::string&
 std::string choose_cookie_file(const FileSystem& files, const HostInfo& host) {
   const std::string own = host.home + "/.erlang.cookie";
   const std::string shared = std::string{kVarLib} + "/.erlang.cookie";
-  if (files.exists(own)) return own;
+  if (files.exists(own) || host.home_redirected) return own;
   if (files.exists(shared) && files.can_read(shared)) return shared;
   // Where the first start makes it: a root without a cookie of its own makes the host's.
-  if (host.is_root && host.home == "/root" && files.can_write_into(kVarLib)) return shared;
+  if (host.is_root && files.can_write_into(kVarLib)) return shared;
   return own;
 }
 

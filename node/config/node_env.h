@@ -102,7 +102,8 @@ Result<NodeEnv> resolve_node_env(const EnvView& env, const FileSystem& files, co
 Result<NodeEnv> this_node_env(std::string_view node_override = {});
 
 /// The cookie file that server and tools of this user share: the first that exists of
-/// $HOME/.erlang.cookie and /var/lib/rabbitmq/.erlang.cookie, else where it is to be made.
+/// $HOME/.erlang.cookie and /var/lib/rabbitmq/.erlang.cookie, else where it is to be made. With a
+/// redirected HOME it is always the former, so that such nodes keep to themselves.
 std::string choose_cookie_file(const FileSystem& files, const HostInfo& host);
 
 }  // namespace warren::config

@@ -138,6 +138,14 @@ TEST_F(NodeEnvTest, RootMakesTheHostsCookie) {
   EXPECT_EQ(resolved().cookie_file, "/var/lib/rabbitmq/.erlang.cookie");
 }
 
+TEST_F(NodeEnvTest, RedirectedHomeKeepsItsOwnCookie) {
+  host.is_root = true;
+  host.home_redirected = true;
+  files.make_writable("/var/lib/rabbitmq");
+  files.add("/var/lib/rabbitmq/.erlang.cookie", "X");
+  EXPECT_EQ(resolved().cookie_file, "/home/kevin/.erlang.cookie");
+}
+
 TEST_F(NodeEnvTest, CookieAndPasswordAreNeverListed) {
   env["RABBITMQ_ERLANG_COOKIE"] = "SECRETCOOKIE";
   env["RABBITMQ_DEFAULT_PASS"] = "hunter2";
