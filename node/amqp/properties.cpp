@@ -139,33 +139,39 @@ bool take_pair(std::string_view& pairs, RawPair& out) {
 bool valid_table(std::string_view pairs) { return valid_pairs(pairs, 0, nullptr); }
 
 bool scan_properties(std::string_view wire, PropertiesScan& out) {
-  ByteReader in(wire);
-  out = PropertiesScan{};
-  const std::uint16_t flags = read_flags(in);
-  if (flags == kBadFlags) return false;
-  out.flags = flags;
+  if (wire.size() < 2) return false;
+  const auto flags = load_be<std::uint16_t>(wire.data());
+  std::size_t values_at = 2;
+  if ((flags & (kFlagUnused | kFlagContinuation)) != 0) [[unlikely]] {
+    ByteReader words(wire);
+    if (read_flags(words) == kBadFlags) return false;
+    values_at = wire.size() - words.remaining();
+  }
+  ByteReader in(wire.substr(values_at));
+  // Every member is set one by one: clearing the whole first costs more than all the rest.
   const auto has = [&](PropertyFlag flag) { return (flags & flag) != 0; };
-  if (has(kFlagContentType)) out.content_type = in.str8();
-  if (has(kFlagContentEncoding)) out.content_encoding = in.str8();
-  if (has(kFlagHeaders)) {
-    out.has_headers = true;
+  const auto text = [&](PropertyFlag flag) { return has(flag) ? in.str8() : std::string_view{}; };
+  out.flags = flags;
+  out.content_type = text(kFlagContentType);
+  out.content_encoding = text(kFlagContentEncoding);
+  out.has_headers = has(kFlagHeaders);
+  out.has_extra_keys = out.has_bcc = false;
+  out.headers = {};
+  if (out.has_headers) {
     out.headers = in.str32();
     if (!in.ok() || !valid_pairs(out.headers, 0, &out)) return false;
   }
-  if (has(kFlagDeliveryMode)) out.delivery_mode = in.u8();
-  if (has(kFlagPriority)) out.priority = in.u8();
-  constexpr std::uint16_t kRest = (1 << 11) - 4;  // correlation_id and what follows: often absent
-  if ((flags & kRest) != 0) {
-    if (has(kFlagCorrelationId)) out.correlation_id = in.str8();
-    if (has(kFlagReplyTo)) out.reply_to = in.str8();
-    if (has(kFlagExpiration)) out.expiration = in.str8();
-    if (has(kFlagMessageId)) out.message_id = in.str8();
-    if (has(kFlagTimestamp)) out.timestamp = in.u64();
-    if (has(kFlagType)) out.type = in.str8();
-    if (has(kFlagUserId)) out.user_id = in.str8();
-    if (has(kFlagAppId)) out.app_id = in.str8();
-    if (has(kFlagClusterId)) out.cluster_id = in.str8();
-  }
+  out.delivery_mode = has(kFlagDeliveryMode) ? in.u8() : std::uint8_t{0};
+  out.priority = has(kFlagPriority) ? in.u8() : std::uint8_t{0};
+  out.correlation_id = text(kFlagCorrelationId);
+  out.reply_to = text(kFlagReplyTo);
+  out.expiration = text(kFlagExpiration);
+  out.message_id = text(kFlagMessageId);
+  out.timestamp = has(kFlagTimestamp) ? in.u64() : 0;
+  out.type = text(kFlagType);
+  out.user_id = text(kFlagUserId);
+  out.app_id = text(kFlagAppId);
+  out.cluster_id = text(kFlagClusterId);
   return in.ok() && in.at_end();
 }
 

@@ -6,10 +6,24 @@
 
 namespace warren::broker::routing {
 
-std::uint64_t header_names(const std::vector<HeaderField>& fields) {
-  std::uint64_t names = 0;
-  for (const HeaderField& field : fields) names |= std::uint64_t{1} << (stable_hash(field.name) & 63);
-  return names;
+namespace {
+
+std::uint64_t bit(std::uint64_t hash) { return std::uint64_t{1} << (hash & 63); }
+
+std::uint64_t value_bit(std::uint64_t name_hash, const HeaderField& field) {
+  const std::uint64_t seed = name_hash ^ field.number;
+  return bit(field.data.empty() ? stable_mix(seed) : stable_hash(field.data, seed));
+}
+
+}  // namespace
+
+std::uint64_t header_marks(const std::vector<HeaderField>& fields) {
+  std::uint64_t marks = 0;
+  for (const HeaderField& field : fields) {
+    const std::uint64_t name = stable_hash(field.name);
+    marks |= bit(name) | value_bit(name, field);
+  }
+  return marks;
 }
 
 HeaderPattern::HeaderPattern(const FieldTable& arguments)
@@ -24,11 +38,15 @@ HeaderPattern::HeaderPattern(const FieldTable& arguments)
   std::erase_if(conditions_, [&](const HeaderField& field) {
     return with_x ? field.name == "x-match" : field.name.starts_with("x-");
   });
-  names_ = header_names(conditions_);
+  for (const HeaderField& condition : conditions_) {
+    const std::uint64_t name = stable_hash(condition.name);
+    marks_ |= condition.value_class == HeaderField::Class::none ? bit(name)
+                                                                : value_bit(name, condition);
+  }
 }
 
-bool HeaderPattern::matches(const std::vector<HeaderField>& fields, std::uint64_t names) const {
-  if (any_ ? (names & names_) == 0 : (names & names_) != names_) return false;
+bool HeaderPattern::matches(const std::vector<HeaderField>& fields, std::uint64_t marks) const {
+  if (any_ ? (marks & marks_) == 0 : (marks & marks_) != marks_) return false;
   auto field = fields.begin();
   for (const HeaderField& condition : conditions_) {
     while (field != fields.end() && field->name < condition.name) ++field;
@@ -70,9 +88,9 @@ bool HeadersMatcher::remove(const BindingRef& b) {
 void HeadersMatcher::route(const RouteInput& input, Matches& out) {
   if (entries_.empty()) return;
   read_fields(input.headers, fields_);
-  const std::uint64_t names = header_names(fields_);
+  const std::uint64_t marks = header_marks(fields_);
   for (const Entry& entry : entries_)
-    if (entry.pattern.matches(fields_, names)) out.add(entry.dest);
+    if (entry.pattern.matches(fields_, marks)) out.add(entry.dest);
 }
 
 void HeadersMatcher::each(const UseBinding& use) const {

@@ -15,20 +15,21 @@ class HeaderPattern {
   HeaderPattern(HeaderPattern&&) noexcept = default;  // the views point into encoded_'s heap bytes
   HeaderPattern& operator=(HeaderPattern&&) noexcept = default;
 
-  /// Shape: `fields` as read_fields gives them, `names` = header_names of them.
-  bool matches(const std::vector<HeaderField>& fields, std::uint64_t names) const;
+  /// Shape: `fields` as read_fields gives them, `marks` = header_marks of them.
+  bool matches(const std::vector<HeaderField>& fields, std::uint64_t marks) const;
 
  private:
   std::unique_ptr<const std::string> encoded_;
   std::vector<HeaderField> conditions_;  // sorted by name
-  std::uint64_t names_{0};               // bits that the names set
+  std::uint64_t marks_{0};               // the bits that the conditions look for
   bool any_{false};
 };
 
-/// One bit per name, to see at a glance that a pattern cannot match.
-std::uint64_t header_names(const std::vector<HeaderField>& fields);
+/// Two of 64 bits per field, one for its name and one for name and value: to see at a glance that a
+/// pattern cannot match.
+std::uint64_t header_marks(const std::vector<HeaderField>& fields);
 
-/// Cost: a glance per binding, a merge per binding that may match.
+/// Cost: a look at one word per binding, a merge per binding that may match.
 class HeadersMatcher final : public Matcher {
  public:
   bool add(const BindingRef& binding) override;

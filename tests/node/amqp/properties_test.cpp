@@ -68,6 +68,23 @@ TEST(PropertiesTest, ScanSeesWhatDecodeSees) {
   EXPECT_EQ(scan.cluster_id, "cl");
 }
 
+TEST(PropertiesTest, ScanLeavesNothingOfAnEarlierScan) {
+  PropertiesScan scan;
+  auto p = everything();
+  p.headers->set("BCC", FieldArray{});
+  ASSERT_TRUE(scan_properties(encode_properties(p), scan));
+  ASSERT_TRUE(scan.has_bcc);
+  ASSERT_TRUE(scan_properties(words({0}), scan));
+  EXPECT_EQ(scan.flags, 0);
+  EXPECT_FALSE(scan.has_headers || scan.has_extra_keys || scan.has_bcc);
+  EXPECT_EQ(scan.delivery_mode + scan.priority, 0);
+  EXPECT_EQ(scan.timestamp, 0u);
+  for (const std::string_view text :
+       {scan.headers, scan.content_type, scan.content_encoding, scan.correlation_id, scan.reply_to,
+        scan.expiration, scan.message_id, scan.type, scan.user_id, scan.app_id, scan.cluster_id})
+    EXPECT_TRUE(text.empty());
+}
+
 TEST(PropertiesTest, EachPropertyAlone) {
   // CON-24: the flag bit of each property, and no other property touched.
   const std::string full = encode_properties(everything());
