@@ -219,6 +219,13 @@ const std::vector<OptionSpec>& warren_options() {
        .needs_restart = false,
        .scope = OptionScope::cluster,
        .doc = "When a message to a durable queue counts as safe and is confirmed."},
+      {.key = "warren.default_consumer_prefetch",
+       .type = integer,
+       .default_text = "0",
+       .max = 65535,
+       .needs_restart = false,
+       .doc = "Prefetch of consumers whose channel set none; 0: unlimited. "
+              "(`default_consumer_prefetch` of advanced.config.)"},
       {.key = "warren.consumer_grace",
        .type = duration,
        .default_text = "2000",

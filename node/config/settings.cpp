@@ -171,6 +171,8 @@ QueueSettings queues(const Config& c) {
   out.replica_replace_after_ms = c.get_int("warren.replica_replace_after");
   out.rebuild_rate = c.get_int("warren.rebuild_rate");
   out.confirm_after = c.get_string("warren.confirm_after");
+  out.default_consumer_prefetch =
+      static_cast<std::uint16_t>(c.get_int("warren.default_consumer_prefetch"));
   out.consumer_grace_ms = c.get_int("warren.consumer_grace");
   out.queue_memory = c.get_int("warren.queue_memory");
   out.queues_memory = c.get_int("warren.queues_memory");
