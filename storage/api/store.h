@@ -6,6 +6,7 @@
 #include "base/result.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -113,6 +114,13 @@ class Store {
   virtual void retire(GroupUid uid) = 0;
   /// Until called after open, nothing dead is dropped: all floors must be known first.
   virtual void floors_loaded() = 0;
+  /// `ask` is called, from any thread, when log rows are about to reach table files; it must only
+  /// post. Whoever owns the groups then writes checkpoints of those with dead rows, synced, calls
+  /// `set_floor` for them once they are durable, and `floors_current`. The store waits for that a
+  /// moment (bounded, no write waits): every row dead by then is never written to a table.
+  /// An empty `ask` ends it; no call is running once that has returned.
+  virtual void on_floors_wanted(std::function<void()> ask) { (void)ask; }
+  virtual void floors_current() {}
 
   virtual StoreStats stats() const = 0;
   /// Flushes nothing, waits for background work; idempotent.

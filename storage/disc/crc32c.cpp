@@ -11,11 +11,13 @@
 namespace warren::storage {
 namespace {
 
+constexpr std::uint32_t kPolynomial = 0x82F63B78u;
+
 constexpr std::array<std::uint32_t, 256> make_table() {
   std::array<std::uint32_t, 256> table{};
   for (std::uint32_t i = 0; i < 256; ++i) {
     std::uint32_t c = i;
-    for (int bit = 0; bit < 8; ++bit) c = (c & 1) != 0 ? 0x82F63B78u ^ (c >> 1) : c >> 1;
+    for (int bit = 0; bit < 8; ++bit) c = (c & 1) != 0 ? kPolynomial ^ (c >> 1) : c >> 1;
     table[i] = c;
   }
   return table;
@@ -31,18 +33,57 @@ std::uint32_t by_table(std::uint32_t crc, std::string_view bytes) {
 }
 
 #if defined(__x86_64__)
+
+/// A linear map over the 32 bits of a CRC: what `kLane` zero bytes do to it, one table per byte.
+/// The instruction has a latency of three and a rate of one, so three independent lanes are run
+/// and then joined with this map.
+constexpr std::size_t kLane = 1024;
+
+struct ZeroLane {
+  std::array<std::array<std::uint32_t, 256>, 4> table{};
+
+  ZeroLane() {
+    const std::array<char, kLane> zeros{};
+    for (int byte = 0; byte < 4; ++byte) {
+      for (std::uint32_t value = 0; value < 256; ++value) {
+        table[static_cast<std::size_t>(byte)][value] =
+            by_table(value << (8 * byte), {zeros.data(), zeros.size()});
+      }
+    }
+  }
+  std::uint32_t operator()(std::uint32_t crc) const {
+    return table[0][crc & 0xFF] ^ table[1][(crc >> 8) & 0xFF] ^ table[2][(crc >> 16) & 0xFF] ^
+           table[3][crc >> 24];
+  }
+};
+
+std::uint64_t word_at(const char* at) {
+  std::uint64_t word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
 __attribute__((target("sse4.2"))) std::uint32_t by_instruction(std::uint32_t crc,
                                                                std::string_view bytes) {
+  static const ZeroLane kShift;
   std::uint64_t wide = crc;
   const char* at = bytes.data();
   std::size_t left = bytes.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    std::uint64_t word;
-    std::memcpy(&word, at, sizeof word);
-    wide = _mm_crc32_u64(wide, word);
+  for (; left >= 3 * kLane; at += 3 * kLane, left -= 3 * kLane) {
+    std::uint64_t second = 0;
+    std::uint64_t third = 0;
+    for (std::size_t i = 0; i < kLane; i += 8) {
+      wide = _mm_crc32_u64(wide, word_at(at + i));
+      second = _mm_crc32_u64(second, word_at(at + kLane + i));
+      third = _mm_crc32_u64(third, word_at(at + 2 * kLane + i));
+    }
+    wide = kShift(kShift(static_cast<std::uint32_t>(wide)) ^ static_cast<std::uint32_t>(second)) ^
+           static_cast<std::uint32_t>(third);
   }
+  for (; left >= 8; at += 8, left -= 8) wide = _mm_crc32_u64(wide, word_at(at));
   return by_table(static_cast<std::uint32_t>(wide), {at, left});
 }
+
 #endif
 
 }  // namespace
@@ -57,3 +98,15 @@ std::uint32_t crc32c(std::uint32_t crc, std::string_view bytes) {
 }
 
 }  // namespace warren::storage
+
+// RocksDB's own function of this name, which it calls through the dynamic linker: ours takes its
+// place in this program. Debian builds RocksDB without the CRC instruction, and then the checksum
+// is the largest single cost of a write (0.6 of 1.8 CPU-seconds per GB). Same result, same format;
+// where the library is linked otherwise, its own function stays in use and nothing changes.
+namespace rocksdb::crc32c {
+__attribute__((visibility("default"))) std::uint32_t Extend(std::uint32_t crc, const char* data,
+                                                            std::size_t n);
+std::uint32_t Extend(std::uint32_t crc, const char* data, std::size_t n) {
+  return warren::storage::crc32c(crc, {data, n});
+}
+}  // namespace rocksdb::crc32c

@@ -173,6 +173,20 @@ void DiscStore::floors_loaded() {
   if (auto open = usable()) (*open)->floors->loaded();
 }
 
+void DiscStore::on_floors_wanted(std::function<void()> ask) {
+  std::shared_ptr<OpenDatabase> open;
+  {
+    std::lock_guard lock(open_mutex_);
+    open = open_;
+  }
+  // Also when the store is broken: the caller's `ask` must be let go of.
+  if (open) open->floors->on_wanted(std::move(ask));
+}
+
+void DiscStore::floors_current() {
+  if (auto open = usable()) (*open)->floors->current();
+}
+
 Result<void> DiscStore::load_retired() {
   const auto& open = *open_;
   rocksdb::ReadOptions read;
@@ -258,7 +272,9 @@ void DiscStore::close() {
     last = std::move(open_);
     open_ = nullptr;
   }
-  if (last) rocksdb::CancelAllBackgroundWork(last->db.get(), true);
+  if (!last) return;
+  last->floors->on_wanted(nullptr);
+  rocksdb::CancelAllBackgroundWork(last->db.get(), true);
 }
 
 }  // namespace warren::storage

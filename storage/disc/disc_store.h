@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "storage/api/store.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,8 +16,7 @@ namespace warren::storage {
 struct DiscOptions {
   /// The directory of the store; made when absent. One process at a time.
   std::string path;
-  /// Log bytes gathered in memory before they are sealed; two sealed ones are flushed together, so
-  /// checkpoints should be written at least every three quarters of this many log bytes.
+  /// Log bytes gathered in memory before they are sealed; two sealed ones are flushed together.
   std::size_t log_write_buffer_bytes{64u << 20};
   /// All write-ahead files together; bounds the replay after a crash.
   std::uint64_t wal_bytes_max{256u << 20};
@@ -25,6 +25,8 @@ struct DiscOptions {
   std::size_t block_cache_bytes{8u << 20};
   /// Table files held open at a time.
   int open_files_max{256};
+  /// How long a flush waits for the floors it asked for (see Store::on_floors_wanted).
+  std::chrono::milliseconds floors_wait{250};
   /// Called once, from any thread, when the store breaks: the node must stop.
   std::function<void(const std::string& why)> on_broken;
 };

@@ -61,6 +61,8 @@ class DiscStore final : public Store {
   void set_floor(GroupUid uid, Floor floor) override;
   void retire(GroupUid uid) override;
   void floors_loaded() override;
+  void on_floors_wanted(std::function<void()> ask) override;
+  void floors_current() override;
   StoreStats stats() const override;
   void close() override;
 

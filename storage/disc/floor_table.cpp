@@ -66,4 +66,33 @@ FloorSnapshot FloorTable::snapshot() const {
   return FloorSnapshot(std::move(groups));
 }
 
+void FloorTable::on_wanted(std::function<void()> ask) {
+  std::lock_guard asking(ask_mutex_);
+  std::lock_guard answering(answer_mutex_);
+  ask_ = std::move(ask);
+  can_ask_ = static_cast<bool>(ask_);
+  answered_.notify_all();
+}
+
+void FloorTable::ask_and_wait(std::chrono::milliseconds at_most) const {
+  std::uint64_t mine = 0;
+  {
+    std::lock_guard asking(ask_mutex_);
+    if (!ask_) return;
+    {
+      std::lock_guard answering(answer_mutex_);
+      mine = ++asked_count_;
+    }
+    ask_();
+  }
+  std::unique_lock lock(answer_mutex_);
+  answered_.wait_for(lock, at_most, [&] { return answered_count_ >= mine || !can_ask_; });
+}
+
+void FloorTable::current() {
+  std::lock_guard lock(answer_mutex_);
+  answered_count_ = asked_count_;
+  answered_.notify_all();
+}
+
 }  // namespace warren::storage

@@ -5,7 +5,10 @@
 #include "storage/api/store.h"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -54,6 +57,11 @@ class FloorTable {
   bool is_loaded() const { return loaded_.load(std::memory_order_acquire); }
   FloorSnapshot snapshot() const;
 
+  void on_wanted(std::function<void()> ask);
+  /// Asks for fresh floors and waits for `current`, at most so long.
+  void ask_and_wait(std::chrono::milliseconds at_most) const;
+  void current();
+
  private:
   struct Entry {
     Floor floor;
@@ -62,6 +70,15 @@ class FloorTable {
   mutable std::mutex mutex_;
   std::unordered_map<GroupUid, Entry> groups_;
   std::atomic<bool> loaded_{false};
+
+  // Held while asking, so that clearing waits for a call that runs.
+  mutable std::mutex ask_mutex_;
+  std::function<void()> ask_;
+  mutable std::mutex answer_mutex_;
+  mutable std::condition_variable answered_;
+  mutable std::uint64_t asked_count_{0};
+  std::uint64_t answered_count_{0};
+  bool can_ask_{false};
 };
 
 }  // namespace warren::storage

@@ -26,9 +26,10 @@ bool LogFilterFactory::ShouldFilterTableFileCreation(rocksdb::TableFileCreationR
 }
 
 std::unique_ptr<rocksdb::CompactionFilter> LogFilterFactory::CreateCompactionFilter(
-    const rocksdb::CompactionFilter::Context&) {
+    const rocksdb::CompactionFilter::Context& context) {
   // Asked again, because a filter may be made without asking first.
   if (!floors_->is_loaded()) return std::make_unique<LogFilter>(FloorSnapshot({}));
+  if (context.reason == rocksdb::TableFileCreationReason::kFlush) floors_->ask_and_wait(wait_);
   return std::make_unique<LogFilter>(floors_->snapshot());
 }
 

@@ -7,6 +7,7 @@
 
 #include <rocksdb/compaction_filter.h>
 
+#include <chrono>
 #include <memory>
 
 namespace warren::storage {
@@ -31,7 +32,9 @@ class LogFilter final : public rocksdb::CompactionFilter {
 
 class LogFilterFactory final : public rocksdb::CompactionFilterFactory {
  public:
-  explicit LogFilterFactory(std::shared_ptr<const FloorTable> floors) : floors_(std::move(floors)) {}
+  /// `wait`: how long a flush waits for fresh floors.
+  LogFilterFactory(std::shared_ptr<const FloorTable> floors, std::chrono::milliseconds wait)
+      : floors_(std::move(floors)), wait_(wait) {}
 
   /// Never during recovery, and never before all floors are known.
   bool ShouldFilterTableFileCreation(rocksdb::TableFileCreationReason reason) const override;
@@ -41,6 +44,7 @@ class LogFilterFactory final : public rocksdb::CompactionFilterFactory {
 
  private:
   std::shared_ptr<const FloorTable> floors_;
+  std::chrono::milliseconds wait_;
 };
 
 }  // namespace warren::storage

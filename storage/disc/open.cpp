@@ -52,7 +52,7 @@ Result<std::unique_ptr<Store>> open_disc_store_on(rocksdb::Env* env, DiscOptions
   database.info_log = std::make_shared<RocksLog>(log);
   if (env != nullptr) database.env = env;
   const auto families =
-      column_families(options, std::make_shared<LogFilterFactory>(open->floors), cache);
+      column_families(options, std::make_shared<LogFilterFactory>(open->floors, options.floors_wait), cache);
   rocksdb::DB* db = nullptr;
   const auto status =
       rocksdb::DB::Open(database, options.path, families, &open->families, &db);

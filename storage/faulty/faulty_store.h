@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace warren::storage {
 
@@ -31,6 +32,8 @@ class FaultyStore final : public Store {
   void set_floor(GroupUid uid, Floor floor) override;
   void retire(GroupUid uid) override;
   void floors_loaded() override;
+  void on_floors_wanted(std::function<void()> ask) override { inner_.on_floors_wanted(std::move(ask)); }
+  void floors_current() override { inner_.floors_current(); }
   StoreStats stats() const override;
   void close() override;
 

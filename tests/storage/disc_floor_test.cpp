@@ -4,8 +4,10 @@
 #include "base/prng.h"
 #include "tests/storage/disc_support.h"
 
+#include <atomic>
 #include <random>
 #include <set>
+#include <thread>
 
 namespace warren::storage {
 namespace {
@@ -79,6 +81,38 @@ TEST_F(DiscFloorTest, DropsNothingBeforeAllFloorsAreKnown) {
   store_->floors_loaded();
   ASSERT_TRUE(disc(*store_).compact_log().has_value());
   EXPECT_EQ(present(1), range(91, 100));
+}
+
+TEST_F(DiscFloorTest, AsksForFreshFloorsBeforeAFlush) {
+  fill(1, 1, 100);
+  store_->set_floor(1, floor_at(10, {}));
+  store_->floors_loaded();
+  std::atomic<int> asked{0};
+  std::thread owner;
+  store_->on_floors_wanted([&] {
+    ++asked;
+    owner = std::thread([&] {  // as a replica does: later, on its own thread
+      store_->set_floor(1, floor_at(100, {7}));
+      store_->floors_current();
+    });
+  });
+  flush();
+  owner.join();
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(present(1), std::set<std::uint64_t>{7});
+  store_->on_floors_wanted(nullptr);
+  fill(1, 101, 102);
+  flush();
+  EXPECT_EQ(asked, 1);
+}
+
+TEST_F(DiscFloorTest, FlushesWithTheFloorsItHasWhenNobodyAnswers) {
+  fill(1, 1, 100);
+  store_->set_floor(1, floor_at(10, {}));
+  store_->floors_loaded();
+  store_->on_floors_wanted([] {});
+  flush();
+  EXPECT_EQ(present(1), range(11, 100));
 }
 
 TEST_F(DiscFloorTest, IgnoresALowerFloor) {

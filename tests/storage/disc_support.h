@@ -59,8 +59,12 @@ class DiscTest : public testing::Test {
 
   /// The directory as kill -9 would leave it now.
   std::string crash_copy(const std::string& from) {
-    const std::string to = dir_.path() + "/copy" + std::to_string(++copies_);
-    std::filesystem::copy(from, to);
+    const std::filesystem::path to = dir_.path() + "/copy" + std::to_string(++copies_);
+    std::filesystem::create_directory(to);
+    for (const auto& entry : std::filesystem::directory_iterator(from)) {
+      std::error_code vanished;  // RocksDB removes its obsolete files in the background
+      std::filesystem::copy_file(entry.path(), to / entry.path().filename(), vanished);
+    }
     return to;
   }
   static void remove(const std::string& path) { std::filesystem::remove_all(path); }
