@@ -132,6 +132,9 @@ class Env:
                    "apply-to": apply_to},
                   (f"set{infix}_policy", "-p", vhost, "--priority", priority, "--apply-to",
                    apply_to, p, pattern, json.dumps(definition)))
+        path = f"/api/{kind}/{vhost.replace('/', '%2f')}/{p}"
+        self.undo((lambda: self.http("DELETE", path)) if self.oracle else
+                  (lambda: self.ctl(f"clear{infix}_policy", "-p", vhost, p)))
         return p
 
     def rows(self, command, *columns, vhost=None, options=()):

@@ -21,7 +21,7 @@ GROUPS = {
                          "credential_validator.min_length = 4\n",
                   logs_env=False,
                   oracle_advanced="[{rabbit,[{channel_tick_interval,300}]}].\n"),
-    "conns": dict(config="connection_max = 3\n"),
+    "conns": dict(config="connection_max = 3\nconsumer_max_per_channel = 2\n"),
     "advanced": dict(advanced="[{rabbit,[{default_consumer_prefetch,{false,3}}]}].\n"),
     "own": None,
 }
