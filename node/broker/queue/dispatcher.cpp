@@ -61,8 +61,8 @@ void Dispatcher::add_run(PublishBatch& batch, std::span<const RecordRef> records
     if (!mixed) levels.resize(levels.front() == 0 ? 0 : 1);
   }
   ready_bytes_ += scan.bodies.bytes;
-  const LogIndex at =
-      ledger_.append(batch, records, scan, std::move(levels), consumers_.any_listed());
+  const bool soon = !consumers_.empty() && ready_.count() <= ledger_.options().watermark_reserve;
+  const LogIndex at = ledger_.append(batch, records, scan, std::move(levels), soon);
   if (at != 0) {
     index = at;
     const Tally& kept = quorum_ ? scan.bodies : scan.persistent;
@@ -215,7 +215,7 @@ bool Dispatcher::deliver_stretch() {
     offset += static_cast<std::uint32_t>(m.record_size());
   }
   const std::uint64_t n = p - head.first;
-  cursor.position = p;
+  cursor.position = p == run->end() ? 0 : p;  // the offset means nothing in the next run
   cursor.offset = offset;
   if (n != 0) {
     ready_.consume(head, n);
@@ -273,7 +273,6 @@ void Dispatcher::get(HolderId id, bool no_ack, std::function<void(const GetResul
   gets_.push_back({id, no_ack, std::move(done)});
   now_wall_ = host_.wall_ms();
   now_steady_ = host_.steady_ms();
-  if (ttl_active()) expire_heads();
   if (over_length(0, 0)) enforce_length();
   serve_gets();
 }
@@ -293,6 +292,7 @@ void Dispatcher::serve_gets() {
 bool Dispatcher::try_get(PendingGet& get) {
   constexpr std::uint32_t kReserve = 64;  // a get is no sign of a drain to come
   GetResult result;
+  if (ttl_active() && expire_heads() != Step::done) return false;  // the head now may be delivered
   if (ready_.empty()) {
     ++counters_.get_empty;
     get.done(result);

@@ -140,9 +140,13 @@ Run* Ledger::open(Cursor& cursor, Position p) {
 
 bool Ledger::may_deliver(const Run& run, Position p, std::uint32_t reserve) {
   if (run.index == 0 || run.covered) return true;
-  // Half used: reserve on, so that a drain of a backlog does not wait for the disc.
-  if (p + reserve / 2 >= watermark_ && watermark_ < next_) {
-    watermark_ = std::min(next_, p + reserve);
+  // Reserve on when half is used, so that a drain does not wait for the disc; but not again and
+  // again for a little more.
+  constexpr Position kBeyond = 64;  // a queue polled by basic.get: not one sync per message
+  const Position target = std::min(next_ + kBeyond, p + reserve);
+  if (p + reserve / 2 >= watermark_ && target > watermark_ &&
+      (p >= watermark_ || target - watermark_ >= reserve / 4)) {
+    watermark_ = target;
     append_record(codec::encode_watermark(watermark_), {}, nullptr);
     watermarks_.emplace_back(last_index_, watermark_);
   }

@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <algorithm>
+#include <deque>
 #include <memory>
 #include <set>
 #include <string>
