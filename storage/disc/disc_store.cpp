@@ -61,6 +61,7 @@ class DiscIterator final : public Iterator {
 
 OpenDatabase::~OpenDatabase() {
   if (db == nullptr) return;
+  reclaimer.reset();
   for (auto* family : families) db->DestroyColumnFamilyHandle(family);
   families.clear();
   db->Close();
@@ -234,6 +235,11 @@ Result<void> DiscStore::compact_log() {
   return {};
 }
 
+std::size_t DiscStore::reclaim() {
+  auto open = usable();
+  return open ? (*open)->reclaimer->run_once() : 0;
+}
+
 std::size_t DiscStore::retired_count() const {
   auto open = usable();
   if (!open) return 0;
@@ -274,6 +280,7 @@ void DiscStore::close() {
   }
   if (!last) return;
   last->floors->on_wanted(nullptr);
+  last->reclaimer->stop();
   rocksdb::CancelAllBackgroundWork(last->db.get(), true);
 }
 

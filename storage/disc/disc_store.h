@@ -27,6 +27,8 @@ struct DiscOptions {
   int open_files_max{256};
   /// How long a flush waits for the floors it asked for (see Store::on_floors_wanted).
   std::chrono::milliseconds floors_wait{250};
+  /// How often to look for table files that are mostly dead; 0 = never.
+  std::chrono::milliseconds reclaim_interval{15'000};
   /// Called once, from any thread, when the store breaks: the node must stop.
   std::function<void(const std::string& why)> on_broken;
 };

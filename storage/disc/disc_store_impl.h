@@ -6,6 +6,7 @@
 #include "storage/disc/directory.h"
 #include "storage/disc/disc_store.h"
 #include "storage/disc/floor_table.h"
+#include "storage/disc/reclaimer.h"
 #include "storage/disc/watch.h"
 
 #include <rocksdb/db.h>
@@ -41,6 +42,7 @@ struct OpenDatabase {
   std::shared_ptr<Watch> watch;
   ChainCheck chain;  // RocksDB keeps a pointer to it
   std::unique_ptr<rocksdb::DB> db;
+  std::unique_ptr<Reclaimer> reclaimer;
   std::vector<rocksdb::ColumnFamilyHandle*> families;  // by keyspace, then the store's own
 
   rocksdb::ColumnFamilyHandle* own() const { return families.back(); }
@@ -71,6 +73,8 @@ class DiscStore final : public Store {
   /// For tests: writes what is in memory to tables, through the filter.
   Result<void> flush_log();
   Result<void> compact_log();
+  /// One round of the reclaimer; how many files it rewrote.
+  std::size_t reclaim();
   /// Retired groups that are still remembered.
   std::size_t retired_count() const;
 

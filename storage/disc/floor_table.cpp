@@ -37,6 +37,7 @@ void FloorTable::set(GroupUid uid, Floor floor) {
   auto& entry = groups_[uid];
   if (entry.retired || floor.checkpoint < entry.floor.checkpoint) return;
   entry.floor = std::move(floor);
+  changes_.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool FloorTable::retire(GroupUid uid) {
@@ -45,6 +46,7 @@ bool FloorTable::retire(GroupUid uid) {
   const bool first = !entry.retired;
   entry.retired = true;
   entry.floor = {};
+  changes_.fetch_add(1, std::memory_order_relaxed);
   return first;
 }
 

@@ -56,6 +56,8 @@ class FloorTable {
   /// Until true nothing may be dropped.
   bool is_loaded() const { return loaded_.load(std::memory_order_acquire); }
   FloorSnapshot snapshot() const;
+  /// Grows whenever a floor rises or a group is retired.
+  std::uint64_t changes() const { return changes_.load(std::memory_order_relaxed); }
 
   void on_wanted(std::function<void()> ask);
   /// Asks for fresh floors and waits for `current`, at most so long.
@@ -70,6 +72,7 @@ class FloorTable {
   mutable std::mutex mutex_;
   std::unordered_map<GroupUid, Entry> groups_;
   std::atomic<bool> loaded_{false};
+  std::atomic<std::uint64_t> changes_{0};
 
   // Held while asking, so that clearing waits for a call that runs.
   mutable std::mutex ask_mutex_;

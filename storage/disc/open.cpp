@@ -61,6 +61,9 @@ Result<std::unique_ptr<Store>> open_disc_store_on(rocksdb::Env* env, DiscOptions
   if (*state != DirectoryState::made) {
     if (auto marked = mark_made(options.path); !marked) return marked.error();
   }
+  open->reclaimer = std::make_unique<Reclaimer>(
+      *db, *open->families[static_cast<std::size_t>(Keyspace::log)], *open->floors,
+      options.reclaim_interval, log);
   auto store = std::make_unique<DiscStore>(open, options.path, log, scan->last_number,
                                            scan->last_check);
   if (auto loaded = store->load_retired(); !loaded) return loaded.error();

@@ -1,5 +1,7 @@
 #include "storage/disc/rocks_options.h"
 
+#include "storage/disc/table_census.h"
+
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
@@ -48,6 +50,7 @@ rocksdb::ColumnFamilyOptions log_family(const DiscOptions& options,
   out.level0_file_num_compaction_trigger = 8;
   out.compression_per_level = {rocksdb::kNoCompression, rocksdb::kLZ4Compression};
   out.compaction_filter_factory = std::move(filter);
+  out.table_properties_collector_factories.push_back(std::make_shared<CensusFactory>());
   out.periodic_compaction_seconds = 24 * 3600;  // the safety net below the reclaiming of dead rows
   out.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(8));
   out.table_factory = table_format(cache, 32 * 1024);

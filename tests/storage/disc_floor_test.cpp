@@ -211,6 +211,56 @@ TEST_F(DiscFloorTest, AgreesWithADumbModelOverRandomHistories) {
   }
 }
 
+TEST_F(DiscFloorTest, ReclaimsFilesThatAreMostlyDead) {
+  store_->floors_loaded();
+  fill(1, 1, 1000);
+  fill(2, 1, 1000);
+  flush();
+  store_->set_floor(1, floor_at(400, {}));
+  EXPECT_EQ(disc(*store_).reclaim(), 0u) << "20 % are dead";
+  EXPECT_EQ(present(1), range(1, 1000));
+  const auto before = store_->stats().disc_bytes;
+  store_->set_floor(1, floor_at(1000, {500}));
+  store_->set_floor(2, floor_at(500, {}));
+  EXPECT_EQ(disc(*store_).reclaim(), 1u);
+  EXPECT_EQ(present(1), std::set<std::uint64_t>{500});
+  EXPECT_EQ(present(2), range(501, 1000));
+  EXPECT_EQ(disc(*store_).reclaim(), 0u) << "nothing changed";
+  store_->retire(2);
+  EXPECT_EQ(disc(*store_).reclaim(), 1u);
+  EXPECT_TRUE(present(2).empty());
+  EXPECT_LT(store_->stats().disc_bytes, before);
+}
+
+TEST_F(DiscFloorTest, ReclaimsAfterReopening) {
+  fill(1, 1, 1000);
+  flush();
+  reopen();
+  store_->set_floor(1, floor_at(1000, {}));
+  EXPECT_EQ(disc(*store_).reclaim(), 0u) << "not before all floors are known";
+  store_->floors_loaded();
+  EXPECT_EQ(disc(*store_).reclaim(), 1u);
+  EXPECT_TRUE(present(1).empty());
+}
+
+TEST(TableCensusTest, EstimatesWhatIsDead) {
+  FloorTable table;
+  table.set(1, floor_at(50, {10, 20}));
+  table.set(2, floor_at(1000, {}));
+  table.retire(3);
+  const auto floors = table.snapshot();
+  EXPECT_EQ(dead_bytes({{1, 1, 100, 100, 1000}}, floors), 480u);
+  EXPECT_EQ(dead_bytes({{1, 60, 100, 41, 410}}, floors), 0u);
+  EXPECT_EQ(dead_bytes({{2, 1, 100, 100, 1000}, {3, 5, 6, 2, 7}, {4, 1, 9, 9, 90}}, floors), 1007u);
+  const std::vector<GroupRows> rows{{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}};
+  const auto back = decode_census(encode_census(rows));
+  ASSERT_TRUE(back.has_value());
+  ASSERT_EQ(back->size(), 2u);
+  EXPECT_EQ(encode_census(*back), encode_census(rows));
+  EXPECT_FALSE(decode_census(encode_census(rows).substr(0, 50)).has_value());
+  EXPECT_FALSE(decode_census("").has_value());
+}
+
 TEST(FloorTableTest, JudgesRunsOfDeadRows) {
   FloorTable table;
   table.set(5, floor_at(100, {10, 20}));

@@ -46,6 +46,7 @@ class DiscTest : public testing::Test {
     DiscOptions options;
     options.path = path;
     options.log_write_buffer_bytes = 8u << 20;
+    options.reclaim_interval = {};
     options.on_broken = [this](const std::string&) { ++broken_; };
     return open_disc_store_on(env_, options, log_);
   }
