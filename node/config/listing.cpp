@@ -34,7 +34,7 @@ std::string range_text(const OptionSpec& spec) {
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '|') out.push_back('\\');
+    if (c == '|' || c == '<') out.push_back('\\');
     out.push_back(c);
   }
   return out;

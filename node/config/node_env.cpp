@@ -320,6 +320,15 @@ Result<NodeEnv> resolve_node_env(const EnvView& env, const FileSystem& files, co
   return Resolver{env, files, host}.run(node_override);
 }
 
+std::optional<std::string> look_up(const EnvView& env, const NodeEnv& node, std::string_view name) {
+  if (const auto it = env.find(name); it != env.end() && !it->second.empty()) return it->second;
+  if (name == "RABBITMQ_ERLANG_COOKIE") return node.cookie;
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  const VariableValue* found = node.variable(name.substr(std::string_view{kPrefix}.size()));
+  if (found == nullptr || found->origin.kind != OriginKind::env_conf) return std::nullopt;
+  return found->value;
+}
+
 Result<NodeEnv> this_node_env(std::string_view node_override) {
   const EnvView env = process_environment();
   return resolve_node_env(env, os_files(), host_info(env), node_override);

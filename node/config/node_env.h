@@ -98,6 +98,10 @@ Result<std::string> complete_node_name(std::string_view name, const std::string&
 Result<NodeEnv> resolve_node_env(const EnvView& env, const FileSystem& files, const HostInfo& host,
                                  std::string_view node_override = {});
 
+/// What a tool's look-up of an environment variable gives: the process' own, else what
+/// rabbitmq-env.conf assigns. Shape: `name` in full (`RABBITMQ_NODENAME`, `HOME`).
+std::optional<std::string> look_up(const EnvView& env, const NodeEnv& node, std::string_view name);
+
 /// resolve_node_env over this process' environment, the real files and the real host.
 Result<NodeEnv> this_node_env(std::string_view node_override = {});
 

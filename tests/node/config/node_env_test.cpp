@@ -157,6 +157,16 @@ TEST_F(NodeEnvTest, CookieAndPasswordAreNeverListed) {
   }
 }
 
+TEST_F(NodeEnvTest, ToolsLookUpSeesTheEnvFileToo) {
+  files.add("/etc/rabbitmq/rabbitmq-env.conf", "NODE_PORT=5700\nERLANG_COOKIE=abc\n");
+  env["RABBITMQ_NODENAME"] = "hare";
+  const auto node = resolved();
+  EXPECT_EQ(look_up(env, node, "RABBITMQ_NODE_PORT"), "5700");
+  EXPECT_EQ(look_up(env, node, "RABBITMQ_NODENAME"), "hare");
+  EXPECT_EQ(look_up(env, node, "RABBITMQ_ERLANG_COOKIE"), "abc");
+  EXPECT_EQ(look_up(env, node, "RABBITMQ_DIST_PORT"), std::nullopt);
+}
+
 TEST_F(NodeEnvTest, UnknownVariableGetsADidYouMean) {
   env["RABBITMQ_NODE_NAME"] = "x";
   const auto notes = resolved().notes;
