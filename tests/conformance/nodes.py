@@ -98,12 +98,12 @@ class Nodes:
         old.config_path.write_text(text + GROUPS[group].get("config", ""))
         return old
 
-    def stop(self):
+    def stop(self, hard=False):
         """Stops everything that this run started; kept groups stay."""
         kept = {id(n) for n in self.running.values()} if self.keep else set()
         for made in self.extra:
             if id(made) not in kept:
-                made.stop()
+                (made.kill9 if hard and made.process else made.stop)()
         if self.kind == "oracle" and not self.keep:
             subprocess.run(["epmd", "-port", str(self.epmd_port), "-kill"], check=False,
                            capture_output=True, env={**os.environ,

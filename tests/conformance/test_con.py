@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import struct
 import time
 
@@ -473,6 +474,45 @@ def test_CON_25_unknown_tag_in_method_table(env):
         assert env.oracle, "TCP dropped without a close frame"
     except ConnectionClosed as error:
         assert error.code in (501, 502), error
+
+
+@case(table={f"seed-{n}": n for n in range(4)})
+def test_CON_25_mutated_frames_hurt_nobody_else(env, seed):
+    """Frames with flipped, cut and repeated bytes: each connection ends or lives, the node stays.
+
+    The seed is in the test's name.
+    """
+    rng = random.Random(seed)
+    good = [method_payload("queue.declare", queue="fuzz", exclusive=True, arguments={
+                "x-max-length": 5, "t": {"a": [1, "x", None]}}),
+            method_payload("basic.publish", routing_key="fuzz"),
+            method_payload("basic.consume", queue="fuzz", arguments={"x-priority": 1}),
+            method_payload("exchange.declare", exchange="fuzz-x", type="topic", auto_delete=True),
+            method_payload("queue.bind", queue="fuzz", exchange="amq.headers",
+                           arguments={"x-match": "any", "k": 1.5}),
+            method_payload("basic.qos", prefetch_count=3), method_payload("tx.select"),
+            header_payload(4, {"headers": {"a": {"b": [True, 7]}}, "expiration": "5"}), b"body"]
+    witness = env.ch()
+    for _ in range(25):
+        conn = env.conn()
+        conn.channel(1)
+        data = b""
+        for _ in range(rng.randrange(1, 5)):
+            payload = bytearray(rng.choice(good))
+            for _ in range(rng.randrange(0, 4)):
+                payload[rng.randrange(len(payload))] = rng.randrange(256)
+            if rng.random() < 0.3:
+                payload = payload[:rng.randrange(len(payload))]
+            data += amqp_wire.frame(rng.choice((METHOD, METHOD, CONTENT_HEADER, BODY)),
+                                    rng.choice((1, 1, 1, 0, 2)), bytes(payload))
+        conn.send(data)
+        try:
+            conn.pump(0.05)
+        except (WireError, KeyError, AttributeError):
+            pass
+        conn.shut()
+    witness.sync()
+    env.ch().sync()
 
 
 # -- CON-23, 24: tables and content --------------------------------------------------------------

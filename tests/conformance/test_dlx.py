@@ -191,8 +191,8 @@ def test_DLX_06_automatic_cycle_is_dropped(env):
     ch.declare(q, exclusive=True, arguments={"x-message-ttl": 50, "x-dead-letter-exchange": "",
                                              "x-dead-letter-routing-key": q})
     seen = len(env.node.log_text())
-    ch.publish("", q)
-    until_count(ch, q, 1)
+    ch.confirm()
+    eq(ch.publish_confirmed("", q), "ack")
     until_count(ch, q, 0)
     time.sleep(0.2)  # a return that must not happen has no event
     eq(count(ch, q), 0)

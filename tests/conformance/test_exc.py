@@ -3,7 +3,7 @@
 import collections
 
 from amqp_wire import Typed
-from harness import (ChannelClosed, bodies, case, closes_channel, closes_connection, count, drain, eq, has, match,
+from harness import (ChannelClosed, WaitTimeout, bodies, case, closes_channel, closes_connection, count, drain, eq, has, match,
                      until)
 
 
@@ -529,6 +529,42 @@ def test_EXC_18_event_exchange(env):
     eq((created[0].body, created[0].headers["vhost"], created[0].headers["durable"]), (b"", "/", False))
     has(str([m.headers for m in seen["user.created"]]), n)
     assert "timestamp" in created[0].props
+
+
+@case()
+def test_EXC_18_more_events(env):
+    ch = env.ch()
+    q = ch.declare(exclusive=True).queue
+    ch.bind(q, "amq.rabbitmq.event", "#")
+    ch.consume(q, no_ack=True)
+    n = env.name("ev")
+    env.ctl("add_vhost", n)
+    env.ctl("set_vhost_limits", "-p", n, '{"max-queues": 5}')
+    env.ctl("clear_vhost_limits", "-p", n)
+    env.ctl("set_topic_permissions", "-p", n, "guest", "amq.topic", ".*", ".*")
+    env.ctl("clear_topic_permissions", "-p", n, "guest")
+    env.ctl("delete_vhost", n)
+    env.ctl("add_user", n, "pw")
+    env.ctl("clear_password", n)
+    env.ctl("delete_user", n)
+    conn = env.wire()
+    conn.start()
+    conn.start_ok("guest", "wrong")
+    want = {"vhost.created", "vhost.deleted", "vhost.limits.set", "vhost.limits.cleared",
+            "topic.permission.created", "topic.permission.deleted", "user.password.cleared",
+            "user.authentication.failure"}
+    seen = set()
+
+    def enough():
+        try:
+            seen.add(ch.delivery(0.2).routing_key)
+        except WaitTimeout:
+            pass
+        return want <= seen
+    try:
+        until(enough, "all events", 15, pause=0)
+    except AssertionError:
+        raise AssertionError(f"missing events: {sorted(want - seen)}") from None
 
 
 @case(node="short")
