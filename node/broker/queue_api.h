@@ -43,6 +43,7 @@ class PublishBatch {
   BlockRef block;
   std::uint64_t first_seq{0};   ///< confirm sequence number of the first record; 0 = no confirms
   std::uint32_t count{0};       ///< records in the block
+  bool in_tx{false};            ///< part of a transaction's commit
   std::vector<std::uint32_t> rejected;  ///< record numbers [0, count) that some queue refused
 
   /// One more answer to wait for. The channel itself holds one until it has routed everything.
@@ -51,6 +52,7 @@ class PublishBatch {
   void answered() {
     if (--pending_ == 0 && publisher_ != nullptr) publisher_->on_settled(*this);
   }
+  bool settled() const { return pending_ == 0; }
   void reject(std::uint32_t record) { rejected.push_back(record); }
   /// The channel is gone: nobody listens any more.
   void abandon() { publisher_ = nullptr; }

@@ -1,0 +1,399 @@
+#include "node/broker/broker.h"
+
+#include "base/bytes.h"
+#include "node/amqp/properties.h"
+#include "node/broker/channel.h"
+#include "node/broker/dead_letter.h"
+#include "node/broker/policy.h"
+#include "node/broker/session.h"
+
+#include <algorithm>
+#include <array>
+
+namespace warren::broker {
+
+Broker::Broker(BrokerEnv& env, BrokerOptions options)
+    : env_(env), options_(std::move(options)), access_(catalogue_, options_.access), budget_(options_.queues_memory) {}
+
+Broker::~Broker() = default;
+
+// ---- metadata -----------------------------------------------------------------------------------
+
+void Broker::apply(const metadata::Command& command, std::function<void(Result<void>)> done) {
+  auto applied = catalogue_.apply(command);
+  if (!applied) return done(applied.error());
+  carry_out(applied->effects);
+  env_.persist(std::move(applied->rows), [done = std::move(done)] { done({}); });
+}
+
+void Broker::apply_all(const std::vector<metadata::Command>& commands,
+                       std::function<void(Result<void>)> done) {
+  std::vector<metadata::RowChange> rows;
+  std::optional<Error> failed;
+  for (const auto& command : commands) {
+    auto applied = catalogue_.apply(command);
+    if (!applied) {
+      failed = applied.error();
+      break;
+    }
+    carry_out(applied->effects);
+    std::move(applied->rows.begin(), applied->rows.end(), std::back_inserter(rows));
+  }
+  env_.persist(std::move(rows), [done = std::move(done), failed] {
+    if (failed) return done(*failed);
+    done({});
+  });
+}
+
+Result<void> Broker::restore_row(std::string_view key, std::string_view value) {
+  return catalogue_.restore_row(key, value);
+}
+
+void Broker::restored() { carry_out(catalogue_.restored()); }
+
+void Broker::carry_out(const std::vector<metadata::Effect>& effects) {
+  for (const auto& effect : effects) std::visit([this](const auto& e) { on(e); }, effect);
+}
+
+void Broker::on(const metadata::VhostPut& effect) {
+  auto& runtime = vhosts_[effect.name];
+  if (!runtime) {
+    routing::RouterHooks hooks;
+    hooks.random = [this](std::uint64_t bound) { return random_below(bound); };
+    runtime = std::make_unique<VhostRuntime>(std::move(hooks));
+    runtime->name = effect.name;
+  }
+  if (const auto* vhost = catalogue_.find_vhost(effect.name)) runtime->tracing = vhost->def.tracing;
+}
+
+void Broker::on(const metadata::VhostDeleted& effect) {
+  std::vector<Session*> users;
+  for (auto& [id, session] : sessions_)
+    if (session->vhost_name() == effect.name) users.push_back(session);
+  for (Session* session : users)
+    session->close(amqp::ReplyCode::connection_forced, "vhost '" + effect.name + "' is deleted");
+  vhosts_.erase(effect.name);
+}
+
+void Broker::on(const metadata::ExchangePut& effect) {
+  if (VhostRuntime* vhost = this->vhost(effect.def.vhost))
+    vhost->router.put_exchange(effect.def, alternate_for(effect.def));
+}
+
+void Broker::on(const metadata::ExchangeDeleted& effect) {
+  if (VhostRuntime* vhost = this->vhost(effect.vhost)) vhost->router.drop_exchange(effect.name);
+}
+
+void Broker::on(const metadata::QueuePut& effect) {
+  const auto& def = effect.def;
+  auto& queue = queues_[def.uid];
+  if (queue) return;
+  ++totals.queues_declared;
+  if (def.exclusive) exclusive_[def.owner_connection].insert(def.uid);
+  QueueLog* log = def.durable ? env_.open_log(def.uid) : nullptr;
+  queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
+  if (log != nullptr) env_.attach_queue(def.uid, queue);
+  if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.put_queue(def.name, def.uid);
+}
+
+void Broker::on(const metadata::QueueDeleted& effect) {
+  const auto& def = effect.def;
+  if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.drop_queue(def.name);
+  auto found = queues_.find(def.uid);
+  if (found == queues_.end()) return;
+  auto queue = std::move(found->second);
+  queues_.erase(found);
+  ++totals.queues_deleted;
+  if (auto owner = exclusive_.find(def.owner_connection); def.exclusive && owner != exclusive_.end())
+    owner->second.erase(def.uid);
+  timers_.set(def.uid, 0);
+  queue->on_deleted();
+  if (def.durable) env_.close_log(def.uid, true);
+}
+
+void Broker::on(const metadata::BindingPut& effect) {
+  if (VhostRuntime* vhost = this->vhost(effect.def.vhost)) vhost->router.bind(effect.def);
+}
+
+void Broker::on(const metadata::BindingDeleted& effect) {
+  if (VhostRuntime* vhost = this->vhost(effect.def.vhost)) vhost->router.unbind(effect.def);
+}
+
+void Broker::on(const metadata::PoliciesChanged& effect) {
+  const auto* vhost = catalogue_.find_vhost(effect.vhost);
+  VhostRuntime* runtime = this->vhost(effect.vhost);
+  if (vhost == nullptr || runtime == nullptr) return;
+  for (const auto& [name, def] : vhost->queues)
+    if (auto queue = this->queue(def.uid)) queue->apply_settings(settings_for(def));
+  for (const auto& [name, def] : vhost->exchanges) runtime->router.set_alternate(name, alternate_for(def));
+}
+
+void Broker::on(const metadata::UserChanged&) { ++epoch_; }
+
+void Broker::on(const metadata::ParametersChanged&) {}
+
+QueueSettings Broker::settings_for(const metadata::QueueDef& def) const {
+  const auto* vhost = catalogue_.find_vhost(def.vhost);
+  const auto* policy = vhost ? policy_for_queue(vhost->policies, def) : nullptr;
+  const auto* guard = vhost ? policy_for_queue(vhost->operator_policies, def) : nullptr;
+  return effective_settings(def, policy, guard);
+}
+
+std::optional<std::string> Broker::alternate_for(const metadata::ExchangeDef& def) const {
+  const auto* vhost = catalogue_.find_vhost(def.vhost);
+  return alternate_exchange(def, vhost ? policy_for_exchange(vhost->policies, def) : nullptr);
+}
+
+// ---- look-up ------------------------------------------------------------------------------------
+
+VhostRuntime* Broker::vhost(std::string_view name) {
+  auto found = vhosts_.find(name);
+  return found == vhosts_.end() ? nullptr : found->second.get();
+}
+
+std::shared_ptr<Queue> Broker::queue(metadata::QueueUid uid) const {
+  auto found = queues_.find(uid);
+  return found == queues_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Queue> Broker::queue(std::string_view vhost, std::string_view name) const {
+  const auto* def = catalogue_.find_queue(vhost, name);
+  return def == nullptr ? nullptr : queue(def->uid);
+}
+
+// ---- messages -----------------------------------------------------------------------------------
+
+void Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
+                              std::span<const std::string> keys, std::string_view props,
+                              std::string_view body) {
+  if (keys.empty()) return;
+  amqp::PropertiesScan scan;
+  if (!amqp::scan_properties(props, scan)) return;
+  std::vector<std::string_view> extra(keys.begin() + 1, keys.end());
+  std::vector<metadata::QueueUid> uids;
+  vhost.router.route(exchange, keys[0], extra, scan.headers, uids, props);
+  if (uids.empty()) return;
+  PublishBatchRef batch(new PublishBatch(nullptr));
+  const std::string_view key = keys[0];
+  batch->block = Block::make(record_bytes(exchange.size(), key.size(), props.size(), body.size()));
+  RecordHeader header{};
+  header.body_size = static_cast<std::uint32_t>(body.size());
+  header.priority = scan.priority;
+  header.flags = static_cast<std::uint8_t>((scan.persistent() ? kPersistent : 0) |
+                                           (scan.has_headers ? kHasHeaders : 0));
+  header.timestamp_ms = static_cast<std::uint64_t>(wall_ms());
+  header.expiration_ms = kNoExpiration;
+  if (scan.has(amqp::kFlagExpiration))
+    if (auto expiration = amqp::parse_expiration(scan.expiration)) header.expiration_ms = *expiration;
+  char* at = append_record(*batch->block, header, exchange, key, props);
+  std::memcpy(at, body.data(), body.size());
+  batch->count = 1;
+  const RecordRef record{0, 0};
+  batch->expect();
+  for (const auto uid : uids)
+    if (auto target = queue(uid)) target->publish(*batch, {&record, 1});
+  batch->answered();
+}
+
+void Broker::dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) {
+  const auto& def = queue.def();
+  VhostRuntime* vhost = this->vhost(def.vhost);
+  auto source = this->queue(def.uid);
+  if (vhost == nullptr || !source) return;
+  const QueueSettings& settings = source->settings();
+  if (!settings.dead_letter_exchange || !vhost->router.has_exchange(*settings.dead_letter_exchange))
+    return;
+  DyingMessage dying;
+  dying.message = message.message;
+  dying.queue = def.name;
+  dying.reason = reason;
+  dying.now_seconds = static_cast<std::uint64_t>(wall_ms()) / 1000;
+  dying.exchange = *settings.dead_letter_exchange;
+  if (settings.dead_letter_routing_key) dying.routing_key = *settings.dead_letter_routing_key;
+  const auto made = make_dead_letter(dying);
+  if (!made) return;
+  const DeadLetter& dead = *made;
+  const std::vector<std::string_view> extra(dead.extra_keys.begin(), dead.extra_keys.end());
+  std::vector<metadata::QueueUid> uids;
+  amqp::PropertiesScan scan;
+  if (!amqp::scan_properties(dead.properties, scan)) return;
+  vhost->router.route(dead.exchange, dead.routing_key, extra, scan.headers, uids, dead.properties);
+  PublishBatchRef batch(new PublishBatch(nullptr));
+  const std::string_view body = message.message.body();
+  batch->block = Block::make(record_bytes(dead.exchange.size(), dead.routing_key.size(),
+                                          dead.properties.size(), body.size()));
+  RecordHeader header = message.message.header();
+  header.timestamp_ms = static_cast<std::uint64_t>(wall_ms());
+  header.expiration_ms = kNoExpiration;
+  header.flags = static_cast<std::uint8_t>(header.flags | kHasHeaders | kDeadLettered);
+  char* at = append_record(*batch->block, header, dead.exchange, dead.routing_key, dead.properties);
+  std::memcpy(at, body.data(), body.size());
+  batch->count = 1;
+  const RecordRef record{0, 0};
+  batch->expect();
+  for (const auto uid : uids) {
+    auto target = this->queue(uid);
+    if (!target) continue;
+    // What came back by itself would go round for ever; it stops here (DLX-06).
+    if (is_cycle(dead.properties, target->def().name)) {
+      log().warning(LogArea::queue,
+                    "message dropped: it came back to queue '{}' in vhost '{}' by dead-lettering alone",
+                    target->def().name, def.vhost);
+      continue;
+    }
+    target->publish(*batch, {&record, 1});
+  }
+  batch->answered();
+}
+
+std::string Broker::random_name(std::string_view prefix) {
+  // 16 random bytes in url-safe base64 without padding: 22 characters.
+  std::array<char, 18> raw{};
+  env_.random({raw.data(), 16});
+  static constexpr char kAlphabet[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string name(prefix);
+  for (std::size_t i = 0; i < 16; i += 3) {
+    const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(raw[at]); };
+    const std::uint32_t v = (std::uint32_t{byte(i)} << 16) | (std::uint32_t{byte(i + 1)} << 8) | byte(i + 2);
+    for (int shift = 18; shift >= (i == 15 ? 12 : 0); shift -= 6) name += kAlphabet[(v >> shift) & 63];
+  }
+  return name;
+}
+
+std::uint64_t Broker::random_below(std::uint64_t bound) {
+  std::array<char, 8> raw{};
+  env_.random(raw);
+  return bound == 0 ? 0 : load_be<std::uint64_t>(raw.data()) % bound;
+}
+
+// ---- sessions -----------------------------------------------------------------------------------
+
+std::uint64_t Broker::add_session(Session& session) {
+  const std::uint64_t id = next_session_++;
+  sessions_.emplace(id, &session);
+  ++totals.connections_created;
+  return id;
+}
+
+void Broker::remove_session(Session& session) {
+  sessions_.erase(session.id());
+  ++totals.connections_closed;
+}
+
+void Broker::connection_opened(Session&) {}
+
+void Broker::connection_closed(Session&) {}
+
+std::optional<std::string> Broker::connection_refused(const VhostRuntime& vhost,
+                                                      const std::string& user) {
+  if (options_.max_connections != 0 && sessions_.size() > options_.max_connections)
+    return "connection refused: node connection limit (" + std::to_string(options_.max_connections) +
+           ") is reached";
+  if (auto ok = access_.check_vhost_connections(user, vhost.name, vhost.connections); !ok)
+    return ok.error().text;
+  const auto open = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& s) {
+    return s.second->user() == user &&
+           s.second->connection().state() == amqp::ConnectionState::running;
+  });
+  if (auto ok = access_.check_user_connections(user, static_cast<std::uint64_t>(open)); !ok)
+    return ok.error().text;
+  return std::nullopt;
+}
+
+std::optional<std::string> Broker::channel_refused(const Session& session) {
+  if (options_.channel_max_per_node != 0 && channel_count_ >= options_.channel_max_per_node)
+    return "number of channels opened on node '" + options_.node_name +
+           "' has reached the maximum allowed limit of (" +
+           std::to_string(options_.channel_max_per_node) + ")";
+  const auto* user = catalogue_.find_user(session.user());
+  if (user == nullptr || user->limits.empty()) return std::nullopt;
+  std::uint64_t open = 0;
+  for (const auto& [id, other] : sessions_)
+    if (other->user() == session.user()) open += other->connection().channel_count();
+  if (auto ok = access_.check_user_channels(session.user(), open); !ok) return ok.error().text;
+  return std::nullopt;
+}
+
+void Broker::delete_exclusive_queues(std::uint64_t connection) {
+  metadata::DeleteQueues command;
+  auto& owned = exclusive_[connection];
+  command.uids.assign(owned.begin(), owned.end());
+  exclusive_.erase(connection);
+  if (command.uids.empty()) return;
+  apply(command, [](const Result<void>&) {});
+}
+
+void Broker::touch(Session& session) {
+  if (session.touched) return;
+  session.touched = true;
+  touched_.push_back(session.id());
+  env_.want_turn();
+}
+
+void Broker::alarms_changed() {
+  std::vector<Session*> all;
+  for (auto& [id, session] : sessions_) all.push_back(session);
+  for (Session* session : all) session->alarm_changed();
+}
+
+void Broker::check_flow() {
+  const std::uint64_t waiting = env_.log_bytes_in_flight();
+  if (!flow_closed_) {
+    flow_closed_ = waiting > options_.flow_bytes;
+    return;
+  }
+  if (waiting > options_.flow_bytes / 2) return;
+  flow_closed_ = false;
+  std::vector<Session*> held;
+  for (auto& [id, session] : sessions_)
+    if (session->connection().gate() == amqp::PublishGate::flow) held.push_back(session);
+  for (Session* session : held) session->gate_changed();
+}
+
+// ---- the loop -----------------------------------------------------------------------------------
+
+void Broker::want_pump(QueueEndpoint& queue) {
+  auto found = queues_.find(queue.def().uid);
+  if (found == queues_.end()) return;
+  if (pump_.empty()) env_.want_turn();
+  pump_.push_back(found->second);
+}
+
+void Broker::want_timer(QueueEndpoint& queue, Millis at) {
+  timers_.set(queue.def().uid, at);
+  env_.want_turn();
+}
+
+void Broker::want_delete(QueueEndpoint& queue, std::string_view) {
+  const auto& def = queue.def();
+  apply(metadata::DeleteQueue{def.vhost, def.name, def.uid}, [](const Result<void>&) {});
+}
+
+void Broker::end_turn() {
+  std::vector<std::shared_ptr<Queue>> queues;
+  std::vector<std::uint64_t> sessions;
+  while (!pump_.empty() || !touched_.empty()) {
+    queues.swap(pump_);
+    for (auto& queue : queues) queue->pump();
+    queues.clear();
+    if (!pump_.empty()) continue;
+    sessions.swap(touched_);
+    for (const std::uint64_t id : sessions) {
+      auto found = sessions_.find(id);
+      if (found == sessions_.end()) continue;
+      found->second->touched = false;
+      found->second->flush();
+    }
+    sessions.clear();
+  }
+  if (!flow_closed_) check_flow();
+}
+
+Millis Broker::on_time(Millis now) {
+  for (const std::uint64_t uid : timers_.take_due(now))
+    if (auto queue = this->queue(uid)) queue->on_timer();
+  return timers_.next();
+}
+
+}  // namespace warren::broker

@@ -1,0 +1,214 @@
+#pragma once
+// The broker of one node without sockets, threads or discs: catalogue, routing tables, queues and
+// the sessions that use them, wired together.
+
+#include "base/log.h"
+#include "cluster/metadata/catalogue.h"
+#include "node/access/access.h"
+#include "node/broker/alarms.h"
+#include "node/broker/queue/queue.h"
+#include "node/broker/queue_api.h"
+#include "node/broker/reply_registry.h"
+#include "node/broker/routing/vhost_router.h"
+#include "node/broker/timers.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace warren::broker {
+
+class Session;
+class Channel;
+
+/// What the broker needs from the node it runs in. Owner: the shard's thread.
+class BrokerEnv {
+ public:
+  virtual ~BrokerEnv() = default;
+  virtual Millis wall_ms() const = 0;
+  virtual Millis steady_ms() const = 0;
+  virtual void random(std::span<char> into) = 0;
+  /// Makes rows durable. `done` comes in order of the calls, at once when there is nothing to write
+  /// and nothing under way. A failure never comes back: it stops the node.
+  virtual void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) = 0;
+  /// The log of a durable queue; then the queue that answers are for, which is brought up from what
+  /// the log holds; and its end. `retire`: the queue is deleted, its rows are dead.
+  virtual QueueLog* open_log(metadata::QueueUid uid) = 0;
+  virtual void attach_queue(metadata::QueueUid uid, std::shared_ptr<Queue> queue) = 0;
+  virtual void close_log(metadata::QueueUid uid, bool retire) = 0;
+  /// Bytes handed to logs and not yet durable.
+  virtual std::uint64_t log_bytes_in_flight() const = 0;
+  /// Calls Broker::end_turn soon.
+  virtual void want_turn() = 0;
+  virtual Logger& log() = 0;
+};
+
+struct BrokerOptions {
+  std::string node_name{"rabbit@localhost"};
+  std::string cluster_name{"rabbit@localhost"};
+  std::string product{"RabbitMQ"};   ///< what clients that look for a product name expect
+  std::string version{"3.10.8"};     ///< the RabbitMQ version whose behaviour is the default
+  std::string mechanisms{"PLAIN AMQPLAIN"};
+  std::string anonymous_user;        ///< "" = no ANONYMOUS
+  std::uint64_t max_message_size{134'217'728};
+  std::uint64_t channel_max_per_node{0};          ///< 0 = none
+  std::uint64_t max_connections{0};               ///< 0 = none
+  std::uint32_t default_prefetch{0};
+  Millis consumer_timeout_ms{1'800'000};          ///< 0 = never
+  std::string default_queue_type{"classic"};
+  std::uint64_t flow_bytes{64ULL << 20};          ///< in flight to the journal before publishers wait
+  access::AccessOptions access;
+  QueueOptions queue;
+  std::size_t queues_memory{64ULL << 20};         ///< bodies of all queues kept in memory
+};
+
+/// Names and routing of one virtual host at run time.
+struct VhostRuntime {
+  explicit VhostRuntime(routing::RouterHooks hooks) : router(std::move(hooks)) {}
+  std::string name;
+  routing::VhostRouter router;
+  bool tracing{false};
+  std::uint64_t connections{0};
+};
+
+/// Owner: one thread. Sessions and queues call in; nothing here blocks.
+/// Invariants: 1. queues_ holds exactly the catalogue's queues that live on this node;
+///             2. every effect of an apply has been carried out before its `done` is called.
+class Broker final : public QueueHost {
+ public:
+  Broker(BrokerEnv& env, BrokerOptions options);
+  ~Broker() override;
+
+  // ---- metadata ----
+  const metadata::Catalogue& catalogue() const { return catalogue_; }
+  access::Access& access() { return access_; }
+  const BrokerOptions& options() const { return options_; }
+  BrokerOptions& mutable_options() { return options_; }
+  /// Applies a command at once; `done` comes when it is durable (or with the error, at once).
+  void apply(const metadata::Command& command, std::function<void(Result<void>)> done);
+  /// Applies several: the effects at once, one answer. Stops at the first error.
+  void apply_all(const std::vector<metadata::Command>& commands,
+                 std::function<void(Result<void>)> done);
+  /// `done` comes when everything applied so far is durable.
+  void when_durable(std::function<void()> done) { env_.persist({}, std::move(done)); }
+  /// Start-up: one stored row, then restored(); queues are made but their logs not yet replayed.
+  Result<void> restore_row(std::string_view key, std::string_view value);
+  void restored();
+
+  // ---- look-up ----
+  VhostRuntime* vhost(std::string_view name);
+  std::shared_ptr<Queue> queue(metadata::QueueUid uid) const;
+  std::shared_ptr<Queue> queue(std::string_view vhost, std::string_view name) const;
+  const std::map<metadata::QueueUid, std::shared_ptr<Queue>>& queues() const { return queues_; }
+  /// Routes cached at one value stay right until it changes.
+  std::uint64_t route_version(const VhostRuntime& vhost) const {
+    return vhost.router.version() + (epoch_ << 40);
+  }
+  std::string effective_policy(const metadata::QueueDef& def, bool operator_policy) const;
+
+  // ---- messages ----
+  /// Publishes a message of the broker's own (dead letters, traces, events): no confirm.
+  void publish_internal(VhostRuntime& vhost, std::string_view exchange,
+                        std::span<const std::string> keys, std::string_view props,
+                        std::string_view body);
+  /// Firehose copies (OBS-02) of a publish and of a delivery; only while the vhost is traced.
+  void trace_publish(VhostRuntime& vhost, Session& session, std::uint16_t channel,
+                     MessageView message, const std::vector<std::string>& queues);
+  void trace_delivery(VhostRuntime& vhost, Session& session, std::uint16_t channel,
+                      const metadata::QueueDef& queue, const Delivery& delivery);
+  HolderId next_holder() { return next_holder_++; }
+  ReplyRegistry& replies() { return replies_; }
+  std::string random_name(std::string_view prefix);
+  std::uint64_t random_below(std::uint64_t bound);
+
+  // ---- sessions ----
+  std::uint64_t add_session(Session& session);
+  void remove_session(Session& session);
+  const std::map<std::uint64_t, Session*>& sessions() const { return sessions_; }
+  /// Hooks of a session's life, for events and limits.
+  void connection_opened(Session& session);
+  void connection_closed(Session& session);
+  /// Why one more connection or channel is refused (CON-16, CON-18); nothing = it is not.
+  std::optional<std::string> connection_refused(const VhostRuntime& vhost, const std::string& user);
+  std::optional<std::string> channel_refused(const Session& session);
+  void delete_exclusive_queues(std::uint64_t connection);
+  std::uint64_t channel_count() const { return channel_count_; }
+  void count_channel(int by) { channel_count_ += static_cast<std::uint64_t>(by); }
+  /// Wants a flush of its confirms and output at the end of the turn.
+  void touch(Session& session);
+
+  Alarms& alarms() { return alarms_; }
+  /// To be called when alarms_ changed.
+  void alarms_changed();
+  bool flow_closed() const { return flow_closed_; }
+
+  // ---- the loop ----
+  /// Pumps queues and flushes sessions until nothing is left to do. Once per loop turn.
+  void end_turn();
+  /// Timers; `now` = steady_ms(). Gives when to call again, 0 = no timer.
+  Millis on_time(Millis now);
+  Millis next_timer() const { return timers_.next(); }
+  /// Journal progress: publishers held back may go on.
+  void check_flow();
+
+  // ---- QueueHost ----
+  Millis wall_ms() const override { return env_.wall_ms(); }
+  Millis steady_ms() const override { return env_.steady_ms(); }
+  void want_pump(QueueEndpoint& queue) override;
+  void want_timer(QueueEndpoint& queue, Millis at) override;
+  void dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) override;
+  void want_delete(QueueEndpoint& queue, std::string_view reason) override;
+
+  Logger& log() { return env_.log(); }
+  BrokerEnv& env() { return env_; }
+
+  struct Totals {
+    std::uint64_t connections_created{0}, connections_closed{0}, channels_created{0},
+        channels_closed{0}, queues_declared{0}, queues_deleted{0}, published{0}, confirmed{0},
+        unroutable_dropped{0}, unroutable_returned{0}, delivered{0}, acknowledged{0};
+  };
+  Totals totals;
+
+ private:
+  void carry_out(const std::vector<metadata::Effect>& effects);
+  void on(const metadata::VhostPut& effect);
+  void on(const metadata::VhostDeleted& effect);
+  void on(const metadata::ExchangePut& effect);
+  void on(const metadata::ExchangeDeleted& effect);
+  void on(const metadata::QueuePut& effect);
+  void on(const metadata::QueueDeleted& effect);
+  void on(const metadata::BindingPut& effect);
+  void on(const metadata::BindingDeleted& effect);
+  void on(const metadata::PoliciesChanged& effect);
+  void on(const metadata::UserChanged& effect);
+  void on(const metadata::ParametersChanged& effect);
+  QueueSettings settings_for(const metadata::QueueDef& def) const;
+  std::optional<std::string> alternate_for(const metadata::ExchangeDef& def) const;
+
+  BrokerEnv& env_;
+  BrokerOptions options_;
+  metadata::Catalogue catalogue_;
+  access::Access access_;
+  std::map<std::string, std::unique_ptr<VhostRuntime>, std::less<>> vhosts_;
+  std::map<metadata::QueueUid, std::shared_ptr<Queue>> queues_;
+  std::map<std::uint64_t, std::set<metadata::QueueUid>> exclusive_;  // by owner connection
+  std::map<std::uint64_t, Session*> sessions_;
+  std::uint64_t next_session_{1};
+  std::uint64_t channel_count_{0};
+  HolderId next_holder_{1};
+  std::uint64_t epoch_{1};
+  bool flow_closed_{false};
+  ReplyRegistry replies_;
+  Alarms alarms_;
+  Timers timers_;
+  MemoryBudget budget_;
+  std::vector<std::shared_ptr<Queue>> pump_;
+  std::vector<std::uint64_t> touched_;
+};
+
+}  // namespace warren::broker

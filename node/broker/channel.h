@@ -1,0 +1,226 @@
+#pragma once
+// One AMQP channel's meaning: publishing in batches, consuming, settling, topology, transactions.
+// channel_publish.cpp, channel_consume.cpp, channel_topology.cpp and channel_tx.cpp hold one area each.
+
+#include "node/amqp/connection.h"
+#include "node/amqp/properties.h"
+#include "node/broker/broker.h"
+#include "node/broker/channel_consumer.h"
+#include "node/broker/routing/route_cache.h"
+#include "node/broker/session.h"
+
+#include <boost/container/small_vector.hpp>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace warren::broker {
+
+/// Owner: its session's thread.
+/// Invariants: 1. a batch is handed to queues only with complete records; 2. outstanding_ holds the
+/// batches whose confirms are not sent, in order of their sequence numbers; 3. unacked_ is sorted by
+/// delivery tag.
+class Channel final : public amqp::ChannelHandler, public Publisher {
+ public:
+  Channel(Session& session, std::uint16_t number);
+  ~Channel() override;
+
+  // ---- amqp::ChannelHandler ----
+  void on_method(amqp::MethodId id, std::string_view arguments) override;
+  void on_publish(std::string_view arguments) override;
+  void on_content_header(std::uint64_t body_size, std::string_view props) override;
+  void on_content_body(std::string_view bytes) override;
+  bool busy() const override { return pending_ > 0; }
+  void on_turn_end() override;
+  void on_closed() override;
+
+  // ---- Publisher ----
+  void on_settled(PublishBatch& batch) override;
+
+  // ---- for consumers of this channel ----
+  bool delivery_allowed() const {
+    return session_.output_open() && (shared_prefetch_ == 0 || shared_unacked_ < shared_prefetch_);
+  }
+  void write_delivery(ChannelConsumer& consumer, const Delivery& delivery);
+  void consumer_cancelled(ChannelConsumer& consumer);
+  /// A reply for this channel's direct reply-to consumer.
+  void deliver_reply(MessageView message, const BlockRef& block);
+
+  /// Sends the confirms that are due. Called at the end of a turn.
+  void flush_confirms();
+  void resume_consumers();
+  /// Closes the channel when a delivery has waited too long for its ack (CNS-22).
+  void check_timeouts(Millis now);
+  void recheck_permissions();
+
+  struct Info {
+    std::uint16_t number;
+    std::size_t consumers, unacked, unconfirmed, uncommitted, acks_uncommitted;
+    std::uint32_t prefetch, global_prefetch;
+    bool confirm, transactional;
+  };
+  Info info() const;
+  std::string name() const;
+  Session& session() { return session_; }
+  bool confirms_due{false};
+
+ private:
+  /// A queue this channel publishes to, with what goes there at the end of the turn.
+  struct Target {
+    std::shared_ptr<QueueEndpoint> queue;
+    std::vector<RecordRef> records;
+    bool listed{false};
+  };
+  struct Route {
+    boost::container::small_vector<Target*, 4> targets;
+    std::string reply_token;  // direct reply-to instead of queues
+  };
+  struct Unacked {
+    std::uint64_t tag;
+    HolderId holder;
+    Position position;
+    QueueEndpoint* queue;  // null = settled already
+    bool counted;      // against the shared prefetch
+    Millis since;
+  };
+  struct TxPublish {
+    BlockRef block;  // one record
+    bool mandatory;
+  };
+  struct TxSettle {
+    std::uint64_t tag;
+    bool multiple;
+    Settle how;
+  };
+
+  // publishing (channel_publish.cpp)
+  bool check_publish_exchange(std::string_view exchange, std::string_view key);
+  const Route* resolve(std::string_view exchange, std::string_view key);
+  Route make_route(std::string_view exchange, std::string_view key,
+                   std::span<const std::string_view> extra, std::string_view headers,
+                   std::string_view props);
+  Target* target(metadata::QueueUid uid);
+  bool check_properties(std::string_view props);
+  void begin_record(std::string_view props);
+  void finish_record();
+  void hand_over(const Route& route, std::uint32_t offset);
+  void return_unroutable(MessageView message);
+  void new_batch(std::size_t need);
+  void flush_batch();
+  void trace_publish(MessageView message, const Route& route);
+
+  // consuming (channel_consume.cpp)
+  void on_qos(std::string_view arguments);
+  void on_consume(std::string_view arguments);
+  void consume_replies(std::string tag, bool no_ack, bool no_wait);
+  void on_cancel(std::string_view arguments);
+  void on_get(std::string_view arguments);
+  void on_ack(std::string_view arguments);
+  void on_nack(std::string_view arguments);
+  void on_reject(std::string_view arguments);
+  void on_recover(amqp::MethodId id, std::string_view arguments);
+  void settle(std::uint64_t tag, bool multiple, Settle how, amqp::MethodId method);
+  bool apply_settle(std::uint64_t tag, bool multiple, Settle how);
+  void settle_range(std::size_t from, std::size_t to, Settle how);
+  void trim_unacked();
+
+  // topology (channel_topology.cpp)
+  void on_exchange_declare(std::string_view arguments);
+  void on_exchange_delete(std::string_view arguments);
+  void on_exchange_bind(amqp::MethodId id, std::string_view arguments);
+  void on_queue_declare(std::string_view arguments);
+  void create_queue(metadata::QueueDef def, bool no_wait);
+  void reply_declare(const std::string& name, bool no_wait);
+  void on_queue_bind(amqp::MethodId id, std::string_view arguments);
+  void bind(metadata::BindingDef def, bool remove, amqp::MethodId id, bool no_wait);
+  void on_queue_purge(std::string_view arguments);
+  void on_queue_delete(std::string_view arguments);
+  /// The named queue ("" = the last declared); null after an error was raised.
+  std::shared_ptr<Queue> named_queue(std::string_view name, amqp::MethodId id);
+  bool resolve_name(std::string& name, amqp::MethodId id);
+  bool allowed(access::Permission permission, std::string_view resource, bool exchange,
+               amqp::MethodId id);
+  bool own_queue(const metadata::QueueDef& def, amqp::MethodId id);
+
+  // transactions (channel_tx.cpp)
+  void on_tx(amqp::MethodId id);
+  void commit();
+  void finish_commit();
+
+  template <class Method>
+  bool read(std::string_view arguments, Method& method) {
+    if (amqp::decode(arguments, method)) return true;
+    error(amqp::ReplyCode::syntax_error, "undecodable arguments", Method::kId);
+    return false;
+  }
+  template <class Method>
+  void reply(const Method& method) {
+    session_.connection().output().method(number_, method);
+    session_.touch();
+  }
+  void error(amqp::ReplyCode code, std::string text, amqp::MethodId method);
+  void error(const Error& error, amqp::MethodId method);
+  /// Applies a command; `then` runs when it is durable, later frames wait.
+  void apply(const metadata::Command& command, amqp::MethodId method, std::function<void()> then);
+  /// Later frames wait until the returned function has been called (once).
+  std::function<void()> suspend();
+  std::weak_ptr<char> alive() const { return alive_; }
+  std::string where(std::string_view kind, std::string_view name) const;
+  const std::string& vhost_name() const { return session_.vhost_name(); }
+
+  Session& session_;
+  Broker& broker_;
+  VhostRuntime& vhost_;
+  const std::uint16_t number_;
+  std::shared_ptr<char> alive_;
+  int pending_{0};
+  bool in_call_{false};
+  bool closed_{false};
+  std::string last_queue_;
+
+  // publishing
+  std::map<metadata::QueueUid, std::unique_ptr<Target>> targets_;
+  routing::RouteCache<Route> routes_;
+  std::vector<Target*> dirty_;
+  PublishBatchRef batch_;
+  std::size_t next_capacity_{1024};
+  std::string exchange_, key_;
+  bool mandatory_{false};
+  Route own_route_;                    // of a message whose route may not be cached
+  const Route* route_{nullptr};
+  std::string last_props_;             // checked and scanned already
+  amqp::PropertiesScan last_scan_;
+  std::uint64_t last_expiration_{kNoExpiration};
+  std::uint64_t body_size_{0}, body_left_{0};
+  char* body_at_{nullptr};
+  std::uint32_t record_at_{0};
+  bool in_record_{false};
+  std::deque<PublishBatchRef> outstanding_;
+  bool confirm_{false};
+  std::uint64_t next_seq_{1};
+
+  // consuming
+  std::map<std::string, std::unique_ptr<ChannelConsumer>, std::less<>> consumers_;
+  std::vector<std::unique_ptr<ChannelConsumer>> retired_;  // ended; kept for deliveries not settled
+  std::deque<Unacked> unacked_;
+  std::size_t settled_inside_{0};      // tombstones in unacked_
+  std::uint64_t next_tag_{1};
+  std::uint32_t prefetch_{0};
+  std::uint32_t shared_prefetch_{0}, shared_unacked_{0};
+  HolderId get_holder_;
+  std::map<metadata::QueueUid, std::shared_ptr<QueueEndpoint>> got_from_;
+  std::string reply_tag_, reply_token_;
+
+  // transactions
+  bool tx_{false};
+  std::vector<TxPublish> tx_publishes_;
+  std::vector<TxSettle> tx_settles_;
+  std::uint32_t commits_waiting_{0};
+  std::function<void()> commit_done_;
+};
+
+}  // namespace warren::broker

@@ -1,0 +1,394 @@
+// Consuming: consumers and their deliveries, basic.get, acknowledgements, prefetch.
+
+#include "node/broker/channel.h"
+#include "node/broker/delivery_headers.h"
+
+#include <algorithm>
+
+namespace warren::broker {
+
+using amqp::MethodId;
+using amqp::ReplyCode;
+
+// ---- deliveries -------------------------------------------------------------------------------
+
+ChannelConsumer::ChannelConsumer(Channel& channel, std::shared_ptr<QueueEndpoint> queue, std::string tag,
+                   HolderId holder, bool no_ack)
+    : channel_(channel), queue_(std::move(queue)), tag_(std::move(tag)), holder_(holder), no_ack_(no_ack) {}
+
+bool ChannelConsumer::can_take() const {
+  if (channel_.delivery_allowed()) return true;
+  starved = true;
+  channel_.session().starve();
+  return false;
+}
+
+void ChannelConsumer::deliver(const Delivery& delivery) { channel_.write_delivery(*this, delivery); }
+
+void ChannelConsumer::cancelled() { channel_.consumer_cancelled(*this); }
+
+void Channel::write_delivery(ChannelConsumer& consumer, const Delivery& delivery) {
+  const std::string& tag = consumer.tag();
+  const std::string_view exchange = delivery.message.exchange();
+  const std::string_view key = delivery.message.routing_key();
+  const std::uint64_t delivery_tag = next_tag_++;
+  auto& out = session_.connection().output();
+
+  const std::size_t payload = 4 + 1 + tag.size() + 8 + 1 + 1 + exchange.size() + 1 + key.size();
+  char* at = out.reserve(amqp::kFrameOverhead + payload);
+  *at = static_cast<char>(amqp::kFrameMethod);
+  store_be(at + 1, number_);
+  store_be(at + 3, static_cast<std::uint32_t>(payload));
+  store_be(at + 7, amqp::BasicDeliver::kId);
+  at += 11;
+  const auto put_short = [&at](std::string_view text) {
+    *at++ = static_cast<char>(text.size());
+    std::memcpy(at, text.data(), text.size());
+    at += text.size();
+  };
+  put_short(tag);
+  store_be(at, delivery_tag);
+  at[8] = delivery.redelivered ? 1 : 0;
+  at += 9;
+  put_short(exchange);
+  put_short(key);
+  *at = static_cast<char>(amqp::kFrameEnd);
+
+  const std::uint32_t frame_max = session_.connection().frame_max();
+  if (delivery.delivery_count > 0) [[unlikely]] {
+    const std::string props = with_delivery_count(delivery.message.props(), delivery.delivery_count);
+    out.content(number_, props, delivery.message.body(), frame_max, *delivery.block);
+  } else {
+    out.content(number_, delivery.message.props(), delivery.message.body(), frame_max, *delivery.block);
+  }
+  session_.touch();
+  ++broker_.totals.delivered;
+  if (vhost_.tracing) [[unlikely]]
+    broker_.trace_delivery(vhost_, session_, number_, consumer.queue()->def(), delivery);
+  if (consumer.no_ack()) return;
+  unacked_.push_back({delivery_tag, consumer.holder(), delivery.position, consumer.queue().get(),
+                      consumer.shared_limit, broker_.steady_ms()});
+  if (consumer.shared_limit) ++shared_unacked_;
+}
+
+void Channel::deliver_reply(MessageView message, const BlockRef& block) {
+  if (closed_) return;
+  auto& out = session_.connection().output();
+  amqp::BasicDeliver method;
+  method.consumer_tag = reply_tag_;
+  method.delivery_tag = next_tag_++;
+  method.exchange = message.exchange();
+  method.routing_key = message.routing_key();
+  out.method(number_, method);
+  out.content(number_, message.props(), message.body(), session_.connection().frame_max(), block);
+  session_.touch();
+}
+
+void Channel::consumer_cancelled(ChannelConsumer& consumer) {
+  const std::string tag = consumer.tag();
+  auto found = consumers_.find(tag);
+  if (found == consumers_.end()) return;
+  retired_.push_back(std::move(found->second));
+  consumers_.erase(found);
+  if (!session_.connection().client_can("consumer_cancel_notify")) return;
+  amqp::BasicCancel method;
+  method.consumer_tag = tag;
+  method.no_wait = true;
+  reply(method);
+}
+
+void Channel::resume_consumers() {
+  for (auto& [tag, consumer] : consumers_) {
+    if (!consumer->starved || !delivery_allowed()) continue;
+    consumer->starved = false;
+    consumer->queue()->resume(consumer->holder());
+  }
+}
+
+// ---- qos, consume, cancel -----------------------------------------------------------------------
+
+void Channel::on_qos(std::string_view arguments) {
+  amqp::BasicQos method;
+  if (!read(arguments, method)) return;
+  if (method.prefetch_size != 0)
+    return error(ReplyCode::not_implemented,
+                 "prefetch_size!=0 (" + std::to_string(method.prefetch_size) + ")", method.kId);
+  if (method.global) {
+    if (shared_prefetch_ == 0 && method.prefetch_count != 0) {
+      // What is out already counts from now on.
+      shared_unacked_ = 0;
+      for (Unacked& u : unacked_)
+        if (u.queue != nullptr && u.holder != get_holder_) u.counted = true, ++shared_unacked_;
+      for (auto& [tag, consumer] : consumers_) consumer->shared_limit = !consumer->no_ack();
+    }
+    shared_prefetch_ = method.prefetch_count;
+    resume_consumers();
+  } else {
+    prefetch_ = method.prefetch_count;
+  }
+  reply(amqp::BasicQosOk{});
+}
+
+void Channel::on_consume(std::string_view arguments) {
+  amqp::BasicConsume method;
+  if (!read(arguments, method)) return;
+  auto table = FieldTable::decode(method.arguments.pairs);
+  if (!table) return error(ReplyCode::syntax_error, "malformed arguments", method.kId);
+  std::string tag(method.consumer_tag);
+  if (method.queue == kReplyTo) return consume_replies(std::move(tag), method.no_ack, method.no_wait);
+  std::string name(method.queue);
+  if (!resolve_name(name, method.kId)) return;
+  if (!allowed(access::Permission::read, name, false, method.kId)) return;
+  if (!tag.empty() && (consumers_.contains(tag) || tag == reply_tag_))
+    return error(ReplyCode::not_allowed, "attempt to reuse consumer tag '" + tag + "'", method.kId);
+  auto queue = named_queue(name, method.kId);
+  if (!queue) return;
+  if (queue->def().type == metadata::QueueType::quorum && shared_prefetch_ != 0)
+    return error(ReplyCode::not_implemented,
+                 where("queue", name) + " does not support global qos", method.kId);
+  if (tag.empty()) tag = broker_.random_name("amq.ctag-");
+
+  ConsumerSpec spec;
+  spec.holder = broker_.next_holder();
+  spec.tag = tag;
+  spec.no_ack = method.no_ack;
+  spec.exclusive = method.exclusive;
+  spec.prefetch = method.no_ack ? 0 : prefetch_;
+  spec.channel_name = this->name();
+  spec.user = session_.user();
+  spec.connection = session_.id();
+  if (const FieldValue* priority = table->find("x-priority")) {
+    const auto value = priority->as_int();
+    if (!value)
+      return error(ReplyCode::precondition_failed,
+                   "invalid arg 'x-priority' for " + where("queue", name) + ": expected an integer",
+                   method.kId);
+    spec.priority = static_cast<std::int32_t>(std::clamp<std::int64_t>(*value, INT32_MIN, INT32_MAX));
+  }
+  spec.arguments = std::move(*table);
+  auto consumer = std::make_unique<ChannelConsumer>(*this, queue, tag, spec.holder, method.no_ack);
+  consumer->shared_limit = shared_prefetch_ != 0 && !method.no_ack;
+  const QueueError refused = queue->subscribe(std::move(spec), *consumer);
+  if (refused == QueueError::exclusive_use)
+    return error(ReplyCode::access_refused, where("queue", name) + " in exclusive use", method.kId);
+  if (refused != QueueError::none)
+    return error(ReplyCode::not_found, "no " + where("queue", name), method.kId);
+  consumers_.emplace(tag, std::move(consumer));
+  if (method.no_wait) return;
+  amqp::BasicConsumeOk ok;
+  ok.consumer_tag = tag;
+  reply(ok);
+}
+
+void Channel::consume_replies(std::string tag, bool no_ack, bool no_wait) {
+  const MethodId id = amqp::BasicConsume::kId;
+  if (!reply_token_.empty())
+    return error(ReplyCode::precondition_failed, "reply consumer already set", id);
+  if (!no_ack)
+    return error(ReplyCode::precondition_failed, "reply consumer cannot acknowledge", id);
+  if (!tag.empty() && consumers_.contains(tag))
+    return error(ReplyCode::not_allowed, "attempt to reuse consumer tag '" + tag + "'", id);
+  reply_tag_ = tag.empty() ? broker_.random_name("amq.ctag-") : std::move(tag);
+  reply_token_ = broker_.random_name(kReplyToPrefix);
+  broker_.replies().add(reply_token_, *this);
+  if (no_wait) return;
+  amqp::BasicConsumeOk ok;
+  ok.consumer_tag = reply_tag_;
+  reply(ok);
+}
+
+void Channel::on_cancel(std::string_view arguments) {
+  amqp::BasicCancel method;
+  if (!read(arguments, method)) return;
+  const std::string tag(method.consumer_tag);
+  if (auto found = consumers_.find(tag); found != consumers_.end()) {
+    retired_.push_back(std::move(found->second));
+    consumers_.erase(found);
+    retired_.back()->queue()->unsubscribe(retired_.back()->holder());
+  } else if (!reply_tag_.empty() && tag == reply_tag_) {
+    broker_.replies().remove(reply_token_);
+    reply_token_.clear();
+    reply_tag_.clear();
+  }
+  if (method.no_wait) return;
+  amqp::BasicCancelOk ok;
+  ok.consumer_tag = tag;
+  reply(ok);
+}
+
+void Channel::on_get(std::string_view arguments) {
+  amqp::BasicGet method;
+  if (!read(arguments, method)) return;
+  std::string name(method.queue);
+  if (!resolve_name(name, method.kId)) return;
+  if (!allowed(access::Permission::read, name, false, method.kId)) return;
+  auto queue = named_queue(name, method.kId);
+  if (!queue) return;
+  if (!method.no_ack) got_from_.emplace(queue->def().uid, queue);
+  const bool no_ack = method.no_ack;
+  auto resume = suspend();
+  queue->get(get_holder_, no_ack, [this, alive = alive(), no_ack, queue, resume](const GetResult& got) {
+    if (alive.expired()) return;
+    if (got.error == QueueError::unsupported) {
+      error(ReplyCode::resource_locked,
+            "cannot obtain access to locked " + where("queue", queue->def().name) +
+                ": it has a single active consumer",
+            amqp::BasicGet::kId);
+    } else if (got.error != QueueError::none) {
+      error(ReplyCode::not_found, "no " + where("queue", queue->def().name), amqp::BasicGet::kId);
+    } else if (!got.delivery) {
+      reply(amqp::BasicGetEmpty{});
+    } else {
+      const Delivery& d = *got.delivery;
+      amqp::BasicGetOk ok;
+      ok.delivery_tag = next_tag_++;
+      ok.redelivered = d.redelivered;
+      ok.exchange = d.message.exchange();
+      ok.routing_key = d.message.routing_key();
+      ok.message_count = got.remaining;
+      reply(ok);
+      const std::string props = d.delivery_count > 0
+                                    ? with_delivery_count(d.message.props(), d.delivery_count)
+                                    : std::string(d.message.props());
+      session_.connection().output().content(number_, props, d.message.body(),
+                                             session_.connection().frame_max(), *d.block);
+      ++broker_.totals.delivered;
+      if (!no_ack)
+        unacked_.push_back({ok.delivery_tag, get_holder_, d.position, queue.get(), false,
+                            broker_.steady_ms()});
+    }
+    resume();
+  });
+}
+
+// ---- settling -----------------------------------------------------------------------------------
+
+void Channel::on_ack(std::string_view arguments) {
+  amqp::BasicAck method;
+  if (read(arguments, method)) settle(method.delivery_tag, method.multiple, Settle::ack, method.kId);
+}
+
+void Channel::on_nack(std::string_view arguments) {
+  amqp::BasicNack method;
+  if (read(arguments, method))
+    settle(method.delivery_tag, method.multiple, method.requeue ? Settle::requeue : Settle::reject,
+           method.kId);
+}
+
+void Channel::on_reject(std::string_view arguments) {
+  amqp::BasicReject method;
+  if (read(arguments, method))
+    settle(method.delivery_tag, false, method.requeue ? Settle::requeue : Settle::reject, method.kId);
+}
+
+void Channel::on_recover(MethodId id, std::string_view arguments) {
+  amqp::BasicRecover method;
+  if (!read(arguments, method)) return;
+  if (!method.requeue) return error(ReplyCode::not_implemented, "requeue=false", id);
+  settle_range(0, unacked_.size(), Settle::requeue);
+  trim_unacked();
+  if (id == amqp::BasicRecover::kId) reply(amqp::BasicRecoverOk{});
+}
+
+void Channel::settle(std::uint64_t tag, bool multiple, Settle how, MethodId method) {
+  if (tx_) {
+    // Checked now, done at the commit.
+    const auto at = std::lower_bound(unacked_.begin(), unacked_.end(), tag,
+                                     [](const Unacked& u, std::uint64_t t) { return u.tag < t; });
+    const bool known = (tag == 0 && multiple) ||
+                       (at != unacked_.end() && at->tag == tag && at->queue != nullptr) ||
+                       (multiple && at != unacked_.begin());
+    if (!known)
+      return error(ReplyCode::precondition_failed, "unknown delivery tag " + std::to_string(tag), method);
+    tx_settles_.push_back({tag, multiple, how});
+    return;
+  }
+  if (!apply_settle(tag, multiple, how))
+    error(ReplyCode::precondition_failed, "unknown delivery tag " + std::to_string(tag), method);
+}
+
+/// False when the tag names nothing that is outstanding.
+bool Channel::apply_settle(std::uint64_t tag, bool multiple, Settle how) {
+  if (multiple && tag == 0) {
+    settle_range(0, unacked_.size(), how);
+  } else {
+    std::size_t at = 0;
+    if (unacked_.empty() || unacked_.front().tag != tag) {
+      const auto found = std::lower_bound(unacked_.begin(), unacked_.end(), tag,
+                                          [](const Unacked& u, std::uint64_t t) { return u.tag < t; });
+      at = static_cast<std::size_t>(found - unacked_.begin());
+    }
+    const bool exact = at < unacked_.size() && unacked_[at].tag == tag && unacked_[at].queue != nullptr;
+    if (!exact) return false;
+    settle_range(multiple ? 0 : at, at + 1, how);
+  }
+  trim_unacked();
+  return true;
+}
+
+/// Settles [from, to) of unacked_, one call per run of the same queue and holder.
+void Channel::settle_range(std::size_t from, std::size_t to, Settle how) {
+  boost::container::small_vector<Position, 64> run;
+  QueueEndpoint* queue = nullptr;
+  HolderId holder = 0;
+  const bool was_full = shared_prefetch_ != 0 && shared_unacked_ >= shared_prefetch_;
+  const auto flush = [&] {
+    if (queue != nullptr) queue->settle(holder, {run.data(), run.size()}, how);
+    run.clear();
+  };
+  for (std::size_t i = from; i < to; ++i) {
+    Unacked& u = unacked_[i];
+    if (u.queue == nullptr) continue;
+    if (u.queue != queue || u.holder != holder) {
+      flush();
+      queue = u.queue;
+      holder = u.holder;
+    }
+    run.push_back(u.position);
+    if (u.counted) --shared_unacked_;
+    u.queue = nullptr;
+    ++settled_inside_;
+  }
+  flush();
+  if (how == Settle::ack) broker_.totals.acknowledged += to - from;
+  if (was_full && shared_unacked_ < shared_prefetch_) resume_consumers();
+}
+
+void Channel::trim_unacked() {
+  while (!unacked_.empty() && unacked_.front().queue == nullptr) {
+    unacked_.pop_front();
+    --settled_inside_;
+  }
+  if (unacked_.empty() && !retired_.empty()) retired_.clear();
+  if (settled_inside_ > 1024 && settled_inside_ > unacked_.size() / 2) {
+    std::erase_if(unacked_, [](const Unacked& u) { return u.queue == nullptr; });
+    settled_inside_ = 0;
+  }
+}
+
+void Channel::check_timeouts(Millis now) {
+  const Millis limit = broker_.options().consumer_timeout_ms;
+  if (limit <= 0 || closed_) return;
+  const auto oldest = std::find_if(unacked_.begin(), unacked_.end(),
+                                   [](const Unacked& u) { return u.queue != nullptr; });
+  if (oldest == unacked_.end() || now - oldest->since < limit) return;
+  error(ReplyCode::precondition_failed,
+        "delivery acknowledgement on channel " + std::to_string(number_) +
+            " timed out. Timeout value used: " + std::to_string(limit) +
+            " ms. This timeout value can be configured, see consumers doc guide to learn more",
+        0);
+}
+
+void Channel::recheck_permissions() {
+  std::vector<ChannelConsumer*> lost;
+  for (auto& [tag, consumer] : consumers_)
+    if (!broker_.access().can(session_.user(), vhost_name(), access::Permission::read,
+                              consumer->queue()->def().name))
+      lost.push_back(consumer.get());
+  for (ChannelConsumer* consumer : lost) {
+    consumer->queue()->unsubscribe(consumer->holder());
+    consumer_cancelled(*consumer);
+  }
+}
+
+}  // namespace warren::broker

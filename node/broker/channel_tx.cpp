@@ -1,0 +1,79 @@
+// Transactions: publishes and settlements kept until commit (PUB-04, PUB-05).
+
+#include "node/broker/channel.h"
+#include "node/broker/dead_letter.h"
+
+namespace warren::broker {
+
+using amqp::MethodId;
+using amqp::ReplyCode;
+
+void Channel::on_tx(MethodId id) {
+  if (id == amqp::TxSelect::kId) {
+    if (confirm_)
+      return error(ReplyCode::precondition_failed, "cannot switch from confirm to tx mode", id);
+    tx_ = true;
+    return reply(amqp::TxSelectOk{});
+  }
+  if (!tx_) return error(ReplyCode::precondition_failed, "channel is not transactional", id);
+  if (id == amqp::TxCommit::kId) return commit();
+  tx_publishes_.clear();
+  tx_settles_.clear();
+  reply(amqp::TxRollbackOk{});
+}
+
+/// Publishes and settles what was kept; the answer comes when every queue has it.
+void Channel::commit() {
+  auto publishes = std::move(tx_publishes_);
+  auto settles = std::move(tx_settles_);
+  tx_publishes_.clear();
+  tx_settles_.clear();
+  auto resume = suspend();
+  commit_done_ = [this, resume] {
+    reply(amqp::TxCommitOk{});
+    resume();
+  };
+  commits_waiting_ = 1;  // ours, until everything is handed over
+  batch_.reset();        // at most scratch space of kept publishes
+  for (const TxPublish& kept : publishes) {
+    const MessageView message(kept.block->data());
+    const Route* route = resolve(message.exchange(), message.routing_key());
+    if (route == nullptr) return;  // the channel is closing
+    if (!check_properties(message.props())) return;
+    if (route == &own_route_ || last_scan_.has_extra_keys) {
+      std::vector<std::string_view> extra;
+      (void)collect_extra_keys(last_scan_.headers, extra);
+      own_route_ = make_route(message.exchange(), message.routing_key(), extra, last_scan_.headers,
+                              message.props());
+      route = &own_route_;
+    }
+    mandatory_ = kept.mandatory;
+    if (!batch_ || batch_->block->room() < message.record_size()) {
+      if (batch_) ++commits_waiting_;
+      new_batch(message.record_size());
+      batch_->in_tx = true;
+    }
+    record_at_ = static_cast<std::uint32_t>(batch_->block->size());
+    std::memcpy(batch_->block->append(message.record_size()), message.raw(), message.record_size());
+    hand_over(*route, record_at_);
+    ++batch_->count;
+  }
+  if (batch_ && batch_->count > 0) {
+    ++commits_waiting_;
+    flush_batch();
+  }
+  for (const TxSettle& s : settles) (void)apply_settle(s.tag, s.multiple, s.how);
+  if (--commits_waiting_ == 0) finish_commit();
+}
+
+void Channel::finish_commit() {
+  // What was settled must be as durable as what was published.
+  broker_.when_durable([this, alive = alive()] {
+    if (alive.expired() || !commit_done_) return;
+    auto done = std::move(commit_done_);
+    commit_done_ = nullptr;
+    done();
+  });
+}
+
+}  // namespace warren::broker
