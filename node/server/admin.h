@@ -1,0 +1,46 @@
+#pragma once
+// The control methods (docs/control-methods.md) as this node answers them. One file per area; each
+// registers its methods in a table.
+
+#include "cluster/transport/control_api.h"
+#include "node/server/node.h"
+
+#include <boost/json.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace warren::server {
+
+/// One call on the loop's thread.
+struct AdminCall {
+  Node& node;
+  App* app;                 ///< null while the app is stopped
+  const boost::json::object& args;
+  std::shared_ptr<transport::CallSink> sink;
+
+  std::string text(std::string_view key, std::string fallback = {}) const;
+  bool flag(std::string_view key) const;
+  std::int64_t number(std::string_view key, std::int64_t fallback) const;
+  std::string vhost() const { return text("vhost", "/"); }
+  broker::Broker& broker() const { return app->broker(); }
+};
+
+enum class Needs : std::uint8_t { nothing, app, app_and_vhost, stopped_app };
+
+struct AdminMethod {
+  Needs needs{Needs::nothing};
+  std::function<void(AdminCall&)> run;
+};
+using AdminTable = std::map<std::string, AdminMethod, std::less<>>;
+
+void handle_admin_call(Node& node, const std::string& method, const boost::json::object& args,
+                       const std::shared_ptr<transport::CallSink>& sink);
+
+// One per area.
+void add_lifecycle_methods(AdminTable& table);   // admin_lifecycle.cpp: ping, stop, status, ...
+
+}  // namespace warren::server

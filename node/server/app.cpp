@@ -1,0 +1,382 @@
+#include "node/server/app.h"
+
+#include "base/bytes.h"
+#include "node/broker/definitions.h"
+#include "node/access/passwords.h"
+#include "node/broker/session.h"
+#include "storage/disc/disc_store.h"
+#include "storage/journal/thread_committer.h"
+#include "storage/memory/memory_store.h"
+
+#include <sys/random.h>
+
+#include <chrono>
+#include <filesystem>
+
+namespace warren::server {
+
+namespace {
+
+using storage::Keyspace;
+
+constexpr std::chrono::milliseconds kTick{500};
+constexpr std::chrono::milliseconds kLazyDelay{20};
+constexpr int kStopTicks = 10;  // half seconds that clients get to answer connection.close
+
+std::uint64_t positive_or_none(std::int64_t value) {
+  return value == config::kInfinity || value < 0 ? 0 : static_cast<std::uint64_t>(value);
+}
+
+}  // namespace
+
+App::App(Loop& loop, const config::Settings& settings, Logger& log,
+         std::function<void(const Error&)> on_failure)
+    : loop_(loop),
+      settings_(settings),
+      log_(log),
+      on_failure_(std::move(on_failure)),
+      monitor_(settings.alarms, settings.data_dir),
+      ticker_(loop.io()),
+      timer_(loop.io()),
+      lazy_timer_(loop.io()) {}
+
+App::~App() = default;
+
+// ---- start --------------------------------------------------------------------------------------
+
+Result<void> App::start() {
+  loop_.refresh();
+  if (auto opened = open_store(); !opened) return opened;
+  journal_ = std::make_unique<Journal>(loop_, *store_, *committer_, on_failure_);
+  journal_->on_progress([this] { broker_->check_flow(); });
+  broker_ = std::make_unique<broker::Broker>(*this, broker_options());
+  loop_.on_turn([this] { turn(); });
+  Result<void> up = bring_up();
+  if (up) up = seed();
+  if (up) up = open_listeners();
+  if (!up) {
+    listeners_.clear();
+    committer_->stop();
+    store_->close();
+    return up;
+  }
+  tick();
+  return {};
+}
+
+Result<void> App::open_store() {
+  std::error_code ec;
+  std::filesystem::create_directories(settings_.data_dir, ec);
+  if (settings_.cluster.ram_node) {
+    store_ = std::make_unique<storage::MemoryStore>();
+  } else {
+    storage::DiscOptions options;
+    options.path = settings_.data_dir + "/store";
+    options.log_write_buffer_bytes = static_cast<std::size_t>(settings_.storage.write_buffer);
+    options.block_cache_bytes = static_cast<std::size_t>(settings_.storage.block_cache);
+    options.on_broken = [this](const std::string& why) {
+      loop_.post([this, why] { on_failure_(make_error(Errc::io, why)); });
+    };
+    auto opened = storage::open_disc_store(std::move(options), log_);
+    if (!opened) return opened.error();
+    store_ = std::move(*opened);
+  }
+  committer_ = std::make_unique<storage::ThreadCommitter>(*store_, storage::CommitterOptions{}, log_);
+  return {};
+}
+
+/// Catalogue first, then each durable queue from its checkpoint and the records behind it.
+Result<void> App::bring_up() {
+  restoring_ = true;
+  auto rows = store_->scan(Keyspace::meta, {}, {});
+  if (!rows) return rows.error();
+  for (; (*rows)->valid(); (*rows)->next())
+    if (auto restored = broker_->restore_row((*rows)->key(), (*rows)->value()); !restored) return restored;
+  if (auto status = (*rows)->status(); !status) return status;
+  broker_->restored();
+  restoring_ = false;
+  if (restore_error_) return *restore_error_;
+  auto states = store_->scan(Keyspace::hard_state, {}, {});
+  if (!states) return states.error();
+  for (; (*states)->valid(); (*states)->next())
+    if ((*states)->value() == kRetired && (*states)->key().size() == 8)
+      store_->retire(load_be<std::uint64_t>((*states)->key().data()));
+  states->reset();
+  rows->reset();
+  store_->floors_loaded();
+  return {};
+}
+
+Result<void> App::recover_queue(metadata::QueueUid uid, broker::Queue& queue) {
+  LocalLog* log = journal_->find(uid);
+  const std::string prefix = queue_state_key(uid, {});
+  auto covered = store_->get(Keyspace::hard_state, prefix);
+  if (!covered) return covered.error();
+  storage::Floor floor;
+  if (*covered && (*covered)->size() == 8) floor.checkpoint = load_be<std::uint64_t>((*covered)->data());
+  auto chunks = store_->scan(Keyspace::queue_state, prefix, queue_state_key(uid + 1, {}));
+  if (!chunks) return chunks.error();
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (; (*chunks)->valid(); (*chunks)->next())
+    rows.emplace_back((*chunks)->key().substr(8), (*chunks)->value());
+  if (auto restored = queue.restore(rows); !restored) return restored;
+  auto entries = store_->scan(Keyspace::log, storage::log_key(uid, floor.checkpoint + 1),
+                              storage::log_key(uid + 1, 0));
+  if (!entries) return entries.error();
+  broker::LogIndex last = floor.checkpoint;
+  for (; (*entries)->valid(); (*entries)->next()) {
+    last = load_be<std::uint64_t>((*entries)->key().data() + 8);
+    const BlockRef block = Block::copy_of((*entries)->value());
+    if (auto replayed = queue.replay(last, block->bytes(), block); !replayed) return replayed;
+  }
+  if (auto status = (*entries)->status(); !status) return status;
+  queue.recovered();
+  log->continue_at(last + 1);
+  // The new checkpoint tells the store what is dead, and spares the next start this replay.
+  if (last > floor.checkpoint) queue.checkpoint();
+  return {};
+}
+
+/// First start: the default virtual host and user (ACC-01), or the definitions instead.
+Result<void> App::seed() {
+  const bool fresh = broker_->catalogue().users().empty() && broker_->catalogue().vhosts().empty();
+  for (const auto& path : settings_.definitions)
+    if (auto loaded = load_definitions(path); !loaded) return loaded;
+  if (!fresh || !broker_->catalogue().users().empty()) return {};
+  const auto& access = settings_.access;
+  metadata::UserDef user;
+  user.name = access.default_user;
+  user.hashing_algorithm = access.password_hashing;
+  auto hash = access::hash_password(
+      user.hashing_algorithm, access.default_pass, [this](std::span<std::uint8_t> into) {
+        random({reinterpret_cast<char*>(into.data()), into.size()});
+      });
+  if (!hash) return hash.error();
+  user.password_hash = *hash;
+  user.tags = access.default_user_tags;
+  std::vector<metadata::Command> commands;
+  if (broker_->catalogue().find_vhost(access.default_vhost) == nullptr) {
+    metadata::VhostDef vhost;
+    vhost.name = access.default_vhost;
+    vhost.description = "Default virtual host";
+    commands.push_back(metadata::PutVhost{std::move(vhost)});
+  }
+  commands.push_back(metadata::PutUser{std::move(user)});
+  commands.push_back(metadata::PutPermission{{access.default_user, access.default_vhost,
+                                              access.default_configure, access.default_write,
+                                              access.default_read}});
+  Result<void> outcome;
+  broker_->apply_all(commands, [&outcome](const Result<void>& result) {
+    if (!result) outcome = result;
+  });
+  return outcome;
+}
+
+Result<void> App::load_definitions(const std::string& path) {
+  auto commands = broker::read_definitions_path(path, broker_->catalogue(),
+                                                [this](std::span<char> into) { random(into); });
+  if (!commands) return commands.error();
+  std::optional<Error> failed;
+  broker_->apply_all(*commands, [&failed](const Result<void>& result) {
+    if (!result) failed = result.error();
+  });
+  if (failed) return make_error(failed->code, "definitions " + path + ": " + failed->text);
+  log_.info(LogArea::general, "definitions of {} loaded", path);
+  return {};
+}
+
+Result<void> App::open_listeners() {
+  std::shared_ptr<TlsContext> tls;
+  for (const auto& wanted : settings_.listeners) {
+    if (wanted.tls && !tls) {
+      auto made = TlsContext::make(settings_.tls);
+      if (!made) return made.error();
+      tls = *made;
+    }
+  }
+  if (!sockets_) {
+    sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits(), 0, false, {}, {}});
+    sockets_->buffer.resize(256 << 10);
+    sockets_->cert_login_common_name = settings_.access.cert_login_from == "common_name";
+  }
+  for (const auto& wanted : settings_.listeners) {
+    auto listener = std::make_unique<Listener>(*sockets_, settings_.sockets, wanted.tls ? tls : nullptr);
+    if (auto opened = listener->open(wanted.address, wanted.port); !opened) return opened;
+    log_.info(LogArea::general, "started {} listener on {}:{}", wanted.tls ? "TLS" : "TCP",
+              listener->interface(), listener->port());
+    listeners_.push_back(std::move(listener));
+  }
+  return {};
+}
+
+void App::suspend_listeners() {
+  for (auto& listener : listeners_) listener->close();
+  listeners_.clear();
+}
+
+Result<void> App::resume_listeners() { return listeners_.empty() ? open_listeners() : Result<void>{}; }
+
+broker::BrokerOptions App::broker_options() const {
+  broker::BrokerOptions options;
+  options.node_name = settings_.node_name;
+  options.cluster_name = settings_.cluster.name.empty() ? settings_.node_name : settings_.cluster.name;
+  options.max_message_size = static_cast<std::uint64_t>(settings_.queues.max_message_size);
+  options.channel_max_per_node = positive_or_none(settings_.connections.channel_max_per_node);
+  options.max_connections = positive_or_none(settings_.connections.connection_max);
+  options.consumer_timeout_ms = static_cast<Millis>(positive_or_none(settings_.queues.consumer_timeout_ms));
+  if (!settings_.queues.default_type.empty()) options.default_queue_type = settings_.queues.default_type;
+  std::string mechanisms;
+  for (const auto& name : settings_.access.mechanisms)
+    if (name != "EXTERNAL") mechanisms += (mechanisms.empty() ? "" : " ") + name;
+  if (!mechanisms.empty()) options.mechanisms = mechanisms;
+  options.anonymous_user = settings_.access.anonymous_user;
+  options.access.loopback_users = {settings_.access.loopback_users.begin(),
+                                   settings_.access.loopback_users.end()};
+  options.flow_bytes = static_cast<std::uint64_t>(settings_.storage.journal_bytes);
+  options.queue.resident_bytes_max = static_cast<std::size_t>(settings_.queues.queue_memory);
+  options.queues_memory = static_cast<std::size_t>(settings_.queues.queues_memory);
+  options.queue.checkpoint_bytes = static_cast<std::size_t>(settings_.storage.write_buffer) * 3 / 4;
+  return options;
+}
+
+amqp::ConnectionLimits App::connection_limits() const {
+  const auto& from = settings_.connections;
+  amqp::ConnectionLimits limits;
+  limits.channel_max = from.channel_max;
+  limits.frame_max = from.frame_max;
+  limits.initial_frame_max = from.initial_frame_max;
+  limits.heartbeat_s = from.heartbeat_s;
+  limits.handshake_ms = from.handshake_timeout_ms;
+  limits.untrusted_close_ms = from.login_delay_ms;
+  return limits;
+}
+
+// ---- running ------------------------------------------------------------------------------------
+
+void App::turn() {
+  broker_->end_turn();
+  journal_->flush();
+  if (journal_->lazy_waiting() && !lazy_armed_) {
+    lazy_armed_ = true;
+    lazy_timer_.expires_after(kLazyDelay);
+    lazy_timer_.async_wait([this](boost::system::error_code ec) {
+      lazy_armed_ = false;
+      if (!ec) journal_->flush_lazy();
+    });
+  }
+  arm_timer();
+}
+
+void App::arm_timer() {
+  const Millis next = broker_->next_timer();
+  if (next == timer_at_ || next == 0) return;
+  timer_at_ = next;
+  timer_.expires_after(std::chrono::milliseconds(std::max<Millis>(1, next - loop_.steady_ms() + 4)));
+  timer_.async_wait([this](boost::system::error_code ec) {
+    if (ec) return;
+    timer_at_ = 0;
+    loop_.refresh();
+    broker_->on_time(loop_.steady_ms());
+    loop_.want_turn();
+  });
+}
+
+void App::tick() {
+  ticker_.expires_after(kTick);
+  ticker_.async_wait([this](boost::system::error_code ec) {
+    if (ec) return;
+    loop_.refresh();
+    std::vector<std::shared_ptr<SocketSession>> all;
+    for (auto& [key, session] : sockets_->sessions) all.push_back(session);
+    for (auto& session : all) session->tick();
+    monitor_.check(loop_.steady_ms());
+    const auto report = [this](const char* resource, bool active) {
+      if (!broker_->alarms().set(settings_.node_name, resource, active)) return false;
+      if (active)
+        log_.warning(LogArea::general, "{} resource limit alarm set on node {}. Publishers are blocked until it clears.",
+                     resource, settings_.node_name);
+      else
+        log_.warning(LogArea::general, "{} resource limit alarm cleared on node {}", resource, settings_.node_name);
+      return true;
+    };
+    const bool memory = report("memory", monitor_.memory_alarm());
+    const bool disk = report("disk", monitor_.disk_alarm());
+    if (memory || disk) broker_->alarms_changed();
+    journal_->flush_lazy();
+    if (stopping_ && (sockets_->sessions.empty() || ++stop_ticks_ >= kStopTicks)) return finish_stop();
+    tick();
+  });
+}
+
+// ---- stop ---------------------------------------------------------------------------------------
+
+void App::stop(std::function<void()> done) {
+  stopped_ = std::move(done);
+  stopping_ = true;
+  suspend_listeners();
+  std::vector<std::shared_ptr<SocketSession>> all;
+  for (auto& [key, session] : sockets_->sessions) all.push_back(session);
+  for (auto& session : all) {
+    if (auto* s = session->session())
+      s->close(amqp::ReplyCode::connection_forced, "broker forced connection closure with reason 'shutdown'");
+    else
+      session->drop("shutdown");
+  }
+  loop_.want_turn();
+  if (sockets_->sessions.empty()) loop_.post([this] { finish_stop(); });
+}
+
+void App::finish_stop() {
+  if (!stopped_) return;
+  ticker_.cancel();
+  timer_.cancel();
+  lazy_timer_.cancel();
+  std::vector<std::shared_ptr<SocketSession>> all;
+  for (auto& [key, session] : sockets_->sessions) all.push_back(session);
+  for (auto& session : all) session->drop("shutdown");
+  broker_->end_turn();
+  for (const auto& [uid, queue] : broker_->queues())
+    if (queue->def().durable) queue->checkpoint();
+  journal_->flush_lazy();
+  committer_->stop();
+  // Completions of the last batches are in the loop; the app may go only behind them.
+  loop_.post([this] {
+    store_->close();
+    auto done = std::move(stopped_);
+    stopped_ = nullptr;
+    done();
+  });
+}
+
+// ---- broker::BrokerEnv --------------------------------------------------------------------------
+
+void App::random(std::span<char> into) {
+  std::size_t got = 0;
+  while (got < into.size()) {
+    const ssize_t n = getrandom(into.data() + got, into.size() - got, 0);
+    if (n > 0) got += static_cast<std::size_t>(n);
+  }
+}
+
+void App::persist(std::vector<metadata::RowChange> rows, std::function<void()> done) {
+  journal_->persist(std::move(rows), std::move(done));
+}
+
+broker::QueueLog* App::open_log(metadata::QueueUid uid) { return &journal_->open(uid); }
+
+void App::attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> queue) {
+  journal_->find(uid)->attach(queue);
+  if (!restoring_) {
+    queue->recovered();
+    store_->set_floor(uid, {});
+    return;
+  }
+  if (auto recovered = recover_queue(uid, *queue); !recovered && !restore_error_)
+    restore_error_ = make_error(recovered.error().code, "queue '" + queue->def().name + "' in vhost '" +
+                                                            queue->def().vhost +
+                                                            "': " + recovered.error().text);
+}
+
+void App::close_log(metadata::QueueUid uid, bool retire) { journal_->close(uid, retire); }
+
+}  // namespace warren::server

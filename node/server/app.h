@@ -1,0 +1,93 @@
+#pragma once
+// The app of a node (architecture §3): store, journal, broker and listeners, started and stopped as
+// one. The runtime around it (node.h) lives on while it is stopped.
+
+#include "node/broker/broker.h"
+#include "node/config/config.h"
+#include "node/config/settings.h"
+#include "node/server/journal.h"
+#include "node/server/listener.h"
+#include "node/server/resource_monitor.h"
+#include "node/server/socket_session.h"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace warren::server {
+
+/// Owner: the loop's thread.
+/// Order: start() opens the store, brings the catalogue and the queues up, then the listeners; stop()
+/// goes the other way round.
+class App final : public broker::BrokerEnv {
+ public:
+  App(Loop& loop, const config::Settings& settings, Logger& log,
+      std::function<void(const Error&)> on_failure);
+  ~App() override;
+
+  /// Errors: what the store, the definitions or a listener says; the app is then stopped.
+  Result<void> start();
+  /// Tells clients (320), writes checkpoints, closes the store. `done` comes when all is closed.
+  void stop(std::function<void()> done);
+
+  broker::Broker& broker() { return *broker_; }
+  const config::Settings& settings() const { return settings_; }
+  const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
+  void suspend_listeners();
+  Result<void> resume_listeners();
+  ResourceMonitor& monitor() { return monitor_; }
+  storage::Store& store() { return *store_; }
+
+  // ---- broker::BrokerEnv ----
+  Millis wall_ms() const override { return loop_.wall_ms(); }
+  Millis steady_ms() const override { return loop_.steady_ms(); }
+  void random(std::span<char> into) override;
+  void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) override;
+  broker::QueueLog* open_log(metadata::QueueUid uid) override;
+  void attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> queue) override;
+  void close_log(metadata::QueueUid uid, bool retire) override;
+  std::uint64_t log_bytes_in_flight() const override { return journal_->bytes_in_flight(); }
+  void want_turn() override { loop_.want_turn(); }
+  Logger& log() override { return log_; }
+
+ private:
+  Result<void> open_store();
+  Result<void> bring_up();
+  Result<void> recover_queue(metadata::QueueUid uid, broker::Queue& queue);
+  Result<void> seed();
+  Result<void> load_definitions(const std::string& path);
+  Result<void> open_listeners();
+  broker::BrokerOptions broker_options() const;
+  amqp::ConnectionLimits connection_limits() const;
+  void turn();
+  void tick();
+  void arm_timer();
+  void finish_stop();
+
+  Loop& loop_;
+  const config::Settings& settings_;
+  Logger& log_;
+  std::function<void(const Error&)> on_failure_;
+  std::unique_ptr<storage::Store> store_;
+  std::unique_ptr<storage::Committer> committer_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<broker::Broker> broker_;
+  std::unique_ptr<SocketShared> sockets_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  ResourceMonitor monitor_;
+  boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer timer_;
+  boost::asio::steady_timer lazy_timer_;
+  Millis timer_at_{0};
+  bool lazy_armed_{false};
+  bool restoring_{false};
+  bool stopping_{false};
+  int stop_ticks_{0};
+  std::optional<Error> restore_error_;
+  std::function<void()> stopped_;
+};
+
+}  // namespace warren::server

@@ -1,0 +1,223 @@
+#include "node/server/node.h"
+
+#include "node/server/admin.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace warren::server {
+
+namespace fs = std::filesystem;
+
+Node::Node(config::Config config)
+    : config_(std::move(config)),
+      settings_(config::make_settings(config_)),
+      signals_(loop_.io()) {}
+
+Node::~Node() = default;
+
+int Node::run() {
+  booting_ = true;
+  started_wall_ms_ = loop_.wall_ms();
+  if (auto ready = prepare(); !ready) {
+    fail(ready.error());
+    return exit_code_;
+  }
+  print_banner();
+  await_signals();
+  if (auto started = start_app(); !started) {
+    fail(started.error());
+    return exit_code_;
+  }
+  write_pid_file();
+  booting_ = false;
+  std::printf(" completed with 0 plugins.\n");
+  std::fflush(stdout);
+  log_->info(LogArea::general, "Server startup complete; node {} is up", settings_.node_name);
+  loop_.run();
+  control_->stop();
+  if (!settings_.keep_pid_file) {
+    std::error_code ignored;
+    fs::remove(settings_.pid_file, ignored);
+  }
+  log_->flush();
+  return exit_code_;
+}
+
+Result<void> Node::prepare() {
+  std::error_code ec;
+  fs::create_directories(settings_.data_dir, ec);
+  if (ec)
+    return make_error(Errc::io, "cannot make the data directory " + settings_.data_dir + ": " + ec.message());
+  if (!settings_.logs.path.empty())
+    fs::create_directories(fs::path(settings_.logs.path).parent_path(), ec);
+  auto log = config::LogSink::open(settings_.logs, settings_.node_name);
+  if (!log) return log.error();
+  log_ = std::move(*log);
+  for (const auto& line : config_.warnings()) log_->warning(LogArea::general, "{}", line);
+
+  transport::CookieSearch search;
+  if (settings_.cookie) search.environment = *settings_.cookie;
+  search.files = {settings_.cookie_file};
+  search.create = true;
+  auto cookie = transport::find_cookie(search);
+  if (!cookie) return cookie.error();
+  cookie_ = std::move(*cookie);
+  if (!cookie_.warning.empty()) log_->warning(LogArea::general, "{}", cookie_.warning);
+
+  if (auto loaded = load_identity(); !loaded) return loaded;
+  control_ = std::make_unique<transport::ControlServer>(*this, loop_, *log_);
+  transport::ControlServerOptions options;
+  if (!settings_.cluster.dist_address.empty()) options.address = settings_.cluster.dist_address;
+  options.port = settings_.cluster.dist_port;
+  options.cookies = {cookie_};
+  options.identity = identity_;
+  options.memory_quota_bytes = 16U << 20;
+  auto port = control_->start(std::move(options));
+  if (!port) return port.error();
+
+  transport::NodeEntry entry;
+  entry.name = settings_.node_name;
+  entry.port = *port;
+  entry.amqp_port = settings_.listeners.empty() ? std::uint16_t{0} : settings_.listeners.front().port;
+  entry.pid = getpid();
+  entry.cookie_file = cookie_.file;
+  auto registered = transport::NodeRegistration::publish(entry, transport::registry_directories());
+  if (!registered) {
+    if (registered.error().code == Errc::already_exists) return registered.error();
+    log_->warning(LogArea::general, "tools of this host must be told the port: {}", registered.error().text);
+  } else {
+    registration_ = std::move(*registered);
+  }
+  return {};
+}
+
+/// The node's id is made with its data directory and never changes (architecture §3).
+Result<void> Node::load_identity() {
+  identity_.node_name = settings_.node_name;
+  identity_.product_version = "0.1.0";
+  const std::string path = settings_.data_dir + "/node_id";
+  std::ifstream in(path, std::ios::binary);
+  std::string id((std::istreambuf_iterator<char>(in)), {});
+  if (id.size() == 16) {
+    identity_.node_id = id;
+    return {};
+  }
+  if (!id.empty())
+    return make_error(Errc::corruption, "the node's identity in " + path + " is damaged (" +
+                                            std::to_string(id.size()) + " bytes instead of 16)");
+  id.resize(16);
+  if (getrandom(id.data(), id.size(), 0) != 16) return make_error(Errc::io, "no random numbers");
+  // Written aside, synced and moved, so that a crash leaves either no identity or a whole one.
+  const std::string fresh = path + ".new";
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const bool written = fd >= 0 && ::write(fd, id.data(), id.size()) == 16 && ::fsync(fd) == 0;
+  if (fd >= 0) ::close(fd);
+  if (!written || ::rename(fresh.c_str(), path.c_str()) != 0)
+    return make_error(Errc::io, "cannot write the node's identity to " + path);
+  identity_.node_id = id;
+  return {};
+}
+
+void Node::write_pid_file() {
+  if (settings_.pid_file.empty()) return;
+  std::ofstream out(settings_.pid_file, std::ios::trunc);
+  out << getpid() << "\n";
+  if (!out) log_->warning(LogArea::general, "cannot write the pid file {}", settings_.pid_file);
+}
+
+void Node::print_banner() {
+  std::printf("\n  Warren 0.1.0 (RabbitMQ 3.10.8 compatible)\n\n");
+  std::printf("  Node:        %s\n", settings_.node_name.c_str());
+  std::printf("  Data:        %s\n", settings_.data_dir.c_str());
+  std::printf("  Logs:       ");
+  for (const auto& place : log_->places()) std::printf(" %s", place.c_str());
+  std::printf("\n  Config:     ");
+  if (config_.files().empty()) std::printf(" (none)");
+  for (const auto& file : config_.files()) std::printf(" %s", file.c_str());
+  std::printf("\n\n  Starting broker...");
+  std::fflush(stdout);
+}
+
+void Node::await_signals() {
+  signals_.add(SIGINT);
+  signals_.add(SIGTERM);
+  signals_.add(SIGHUP);
+  signals_.async_wait([this](boost::system::error_code ec, int number) {
+    if (ec) return;
+    if (number == SIGHUP) {
+      if (auto rotated = log_->rotate(); !rotated)
+        log_->error(LogArea::general, "{}", rotated.error().text);
+      return await_signals();
+    }
+    shut_down(number == SIGINT ? "SIGINT" : "SIGTERM");
+  });
+}
+
+void Node::fail(const Error& error) {
+  if (log_) {
+    log_->error(LogArea::general, "BOOT FAILED: {}", error.text);
+    log_->flush();
+  }
+  std::fprintf(stderr, "\nBOOT FAILED\n===========\nError: %s\n\n", error.text.c_str());
+  exit_code_ = error.code == Errc::invalid_argument || error.code == Errc::not_found ? 78 : 1;
+  if (control_) control_->stop();
+}
+
+Result<void> Node::start_app() {
+  if (app_running_) return {};
+  app_ = std::make_unique<App>(loop_, settings_, *log_, [this](const Error& error) {
+    // Fail-stop: nothing that was not synced may be confirmed, so nothing more is said at all.
+    log_->error(LogArea::storage, "the store failed, the node stops at once: {}", error.text);
+    log_->flush();
+    std::fprintf(stderr, "the store failed: %s\n", error.text.c_str());
+    std::_Exit(1);
+  });
+  if (auto started = app_->start(); !started) {
+    app_.reset();
+    return started;
+  }
+  app_running_ = true;
+  return {};
+}
+
+void Node::stop_app(std::function<void()> done) {
+  if (!app_running_) return done();
+  app_running_ = false;
+  app_->stop([this, done = std::move(done)] {
+    // The app is on the stack of whoever tells us; it goes with the next turn.
+    loop_.post([this, done] {
+      loop_.on_turn([] {});
+      app_.reset();
+      done();
+    });
+  });
+}
+
+void Node::shut_down(const std::string& why) {
+  if (stopping_) return;
+  stopping_ = true;
+  log_->info(LogArea::general, "node {} stops: {}", settings_.node_name, why);
+  stop_app([this] { loop_.stop(); });
+}
+
+void Node::call(std::string method, boost::json::object args,
+                std::shared_ptr<transport::CallSink> sink) {
+  auto work = [this, method = std::move(method), args = std::move(args), sink = std::move(sink)]() mutable {
+    loop_.refresh();
+    handle_admin_call(*this, method, args, sink);
+    loop_.want_turn();
+  };
+  loop_.post(std::move(work));
+}
+
+}  // namespace warren::server

@@ -1,0 +1,78 @@
+#pragma once
+// The runtime of a node (architecture §3): identity, cookie, logs, control service, signals, and the
+// app inside it, which stop_app and start_app end and begin while the runtime goes on.
+
+#include "cluster/transport/control_server.h"
+#include "cluster/transport/cookie.h"
+#include "cluster/transport/node_registry.h"
+#include "node/config/config.h"
+#include "node/config/log_sink.h"
+#include "node/server/app.h"
+
+#include <boost/asio/signal_set.hpp>
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace warren::server {
+
+struct AdminCall;
+
+/// Owner: the main thread, which runs the loop.
+class Node final : public transport::Handler {
+ public:
+  explicit Node(config::Config config);
+  ~Node() override;
+
+  /// Runs until stopped. Returns the process' exit code; failures are printed.
+  int run();
+
+  // ---- transport::Handler: called on a gRPC thread ----
+  void call(std::string method, boost::json::object args,
+            std::shared_ptr<transport::CallSink> sink) override;
+
+  // ---- for the control methods (admin*.cpp), on the loop's thread ----
+  const config::Config& config() const { return config_; }
+  config::Config& config() { return config_; }
+  const config::Settings& settings() const { return settings_; }
+  config::LogSink& log() { return *log_; }
+  Loop& loop() { return loop_; }
+  const transport::Cookie& cookie() const { return cookie_; }
+  const std::string& node_id() const { return identity_.node_id; }
+  /// Null while the app is stopped.
+  App* app() { return app_running_ ? app_.get() : nullptr; }
+  bool booting() const { return booting_; }
+  Millis started_wall_ms() const { return started_wall_ms_; }
+  std::uint16_t control_port() const { return control_ ? control_->port() : 0; }
+  Result<void> start_app();
+  void stop_app(std::function<void()> done);
+  /// Ends the process in good order.
+  void shut_down(const std::string& why);
+
+ private:
+  Result<void> prepare();
+  Result<void> load_identity();
+  void write_pid_file();
+  void print_banner();
+  void await_signals();
+  void fail(const Error& error);
+
+  config::Config config_;
+  config::Settings settings_;
+  std::unique_ptr<config::LogSink> log_;
+  Loop loop_;
+  transport::Cookie cookie_;
+  transport::PeerIdentity identity_;
+  std::unique_ptr<transport::ControlServer> control_;
+  transport::NodeRegistration registration_;
+  std::unique_ptr<App> app_;
+  boost::asio::signal_set signals_;
+  bool app_running_{false};
+  bool booting_{false};
+  bool stopping_{false};
+  int exit_code_{0};
+  Millis started_wall_ms_{0};
+};
+
+}  // namespace warren::server
