@@ -4,7 +4,6 @@
 #include "node/amqp/properties.h"
 #include "node/broker/channel.h"
 #include "node/broker/dead_letter.h"
-#include "node/broker/policy.h"
 #include "node/broker/session.h"
 
 #include <algorithm>
@@ -132,16 +131,22 @@ void Broker::on(const metadata::UserChanged&) { ++epoch_; }
 
 void Broker::on(const metadata::ParametersChanged&) {}
 
-QueueSettings Broker::settings_for(const metadata::QueueDef& def) const {
+AppliedPolicies Broker::policies_for(const metadata::QueueDef& def) const {
   const auto* vhost = catalogue_.find_vhost(def.vhost);
-  const auto* policy = vhost ? policy_for_queue(vhost->policies, def) : nullptr;
-  const auto* guard = vhost ? policy_for_queue(vhost->operator_policies, def) : nullptr;
-  return effective_settings(def, policy, guard);
+  return vhost == nullptr ? AppliedPolicies{} : choose_policies(*vhost, def, patterns_);
+}
+
+AppliedPolicies Broker::policies_for(const metadata::ExchangeDef& def) const {
+  const auto* vhost = catalogue_.find_vhost(def.vhost);
+  return vhost == nullptr ? AppliedPolicies{} : choose_policies(*vhost, def, patterns_);
+}
+
+QueueSettings Broker::settings_for(const metadata::QueueDef& def) const {
+  return effective_settings(def, policies_for(def));
 }
 
 std::optional<std::string> Broker::alternate_for(const metadata::ExchangeDef& def) const {
-  const auto* vhost = catalogue_.find_vhost(def.vhost);
-  return alternate_exchange(def, vhost ? policy_for_exchange(vhost->policies, def) : nullptr);
+  return effective_alternate_exchange(def, policies_for(def));
 }
 
 // ---- look-up ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cluster/metadata/catalogue.h"
 #include "node/access/access.h"
+#include "node/broker/policy.h"
 #include "node/broker/alarms.h"
 #include "node/broker/queue/queue.h"
 #include "node/broker/queue_api.h"
@@ -109,7 +110,9 @@ class Broker final : public QueueHost {
   std::uint64_t route_version(const VhostRuntime& vhost) const {
     return vhost.router.version() + (epoch_ << 40);
   }
-  std::string effective_policy(const metadata::QueueDef& def, bool operator_policy) const;
+  /// The policies in force for a queue or exchange (names, merged definition: policy.h).
+  AppliedPolicies policies_for(const metadata::QueueDef& def) const;
+  AppliedPolicies policies_for(const metadata::ExchangeDef& def) const;
 
   // ---- messages ----
   /// Publishes a message of the broker's own (dead letters, traces, events): no confirm.
@@ -194,6 +197,7 @@ class Broker final : public QueueHost {
   BrokerOptions options_;
   metadata::Catalogue catalogue_;
   access::Access access_;
+  mutable access::Patterns patterns_;  // a cache: of policies' patterns
   std::map<std::string, std::unique_ptr<VhostRuntime>, std::less<>> vhosts_;
   std::map<metadata::QueueUid, std::shared_ptr<Queue>> queues_;
   std::map<std::uint64_t, std::set<metadata::QueueUid>> exclusive_;  // by owner connection

@@ -125,8 +125,8 @@ void Channel::error(const Error& e, MethodId method) {
   switch (e.code) {
     case Errc::not_found: code = ReplyCode::not_found; break;
     case Errc::permission_denied: code = ReplyCode::access_refused; break;
+    case Errc::already_exists: code = ReplyCode::resource_locked; break;  // exclusive elsewhere
     case Errc::invalid_argument:
-    case Errc::already_exists:
     case Errc::conflict:
     case Errc::exhausted: code = ReplyCode::precondition_failed; break;
     case Errc::unsupported: code = ReplyCode::not_implemented; break;

@@ -1,7 +1,7 @@
 // Exchanges, queues and bindings: checks, then a command to the catalogue.
 
 #include "node/broker/channel.h"
-#include "node/broker/policy.h"
+#include "node/broker/queue_arguments.h"
 
 #include <algorithm>
 
@@ -18,13 +18,6 @@ std::string clean(std::string_view name) {
   std::string out(name);
   std::erase_if(out, [](char c) { return c == '\r' || c == '\n'; });
   return out;
-}
-
-std::optional<std::string> text_argument(const FieldTable& arguments, std::string_view key) {
-  const FieldValue* value = arguments.find(key);
-  if (value == nullptr) return std::nullopt;
-  const auto text = value->as_string();
-  return text ? std::optional<std::string>(*text) : std::nullopt;
 }
 
 }  // namespace
@@ -108,16 +101,11 @@ void Channel::on_exchange_declare(std::string_view arguments) {
     return error(ReplyCode::access_refused,
                  "exchange name '" + name + "' contains reserved prefix 'amq.*'", id);
   if (auto valid = routing::validate_exchange(def); !valid) return error(valid.error(), id);
-  if (const FieldValue* alternate = def.arguments.find("alternate-exchange")) {
-    const auto target = alternate->as_string();
-    if (!target)
-      return error(ReplyCode::precondition_failed,
-                   "invalid arg 'alternate-exchange' for " + where("exchange", name) +
-                       ": expected a string",
-                   id);
-    if (!allowed(Permission::read, name, true, id) || !allowed(Permission::write, *target, true, id))
+  if (auto valid = validate_exchange_arguments(def); !valid) return error(valid.error(), id);
+  if (const auto alternate = text_argument(def.arguments, "alternate-exchange"))
+    if (!allowed(Permission::read, name, true, id) ||
+        !allowed(Permission::write, std::string(*alternate), true, id))
       return;
-  }
   apply(metadata::DeclareExchange{std::move(def)}, id, ok);
 }
 
@@ -130,7 +118,7 @@ void Channel::on_exchange_delete(std::string_view arguments) {
     return error(ReplyCode::access_refused, "operation not permitted on the default exchange", method.kId);
   if (name.starts_with("amq."))
     return error(ReplyCode::access_refused,
-                 "exchange name '" + name + "' contains reserved prefix 'amq.*'", method.kId);
+                 "deletion of system " + where("exchange", name) + " not allowed", method.kId);
   if (!allowed(Permission::configure, name, true, method.kId)) return;
   const auto ok = [this, no_wait] {
     if (!no_wait) reply(amqp::ExchangeDeleteOk{});
@@ -190,29 +178,20 @@ void Channel::on_queue_declare(std::string_view arguments) {
   def.arguments = std::move(*table);
   def.user = session_.user();
   def.owner_connection = method.exclusive ? session_.id() : 0;
-  const std::string fallback = broker_.options().default_queue_type;
-  const auto* vhost = broker_.catalogue().find_vhost(vhost_name());
-  const std::string by_default = vhost != nullptr && !vhost->def.default_queue_type.empty()
-                                     ? vhost->def.default_queue_type : fallback;
-  const bool can_be_other = def.durable && !def.exclusive && !def.auto_delete;
-  const std::string type = text_argument(def.arguments, "x-queue-type")
-                               .value_or(can_be_other ? by_default : "classic");
-  if (type == "quorum") def.type = metadata::QueueType::quorum;
-  if (type == "stream") def.type = metadata::QueueType::stream;
   const bool generated = name.empty();
   if (generated) name = broker_.random_name("amq.gen-");
   def.name = name;
+  const auto* vhost = broker_.catalogue().find_vhost(vhost_name());
+  const auto type = queue_type_of(def, vhost == nullptr ? "" : vhost->def.default_queue_type,
+                                  broker_.options().default_queue_type);
+  if (!type) return error(type.error(), id);
+  def.type = *type;
   if (!allowed(Permission::configure, name, false, id)) return;
   if (auto existing = broker_.queue(vhost_name(), name)) {
     if (!own_queue(existing->def(), id)) return;
     if (auto same = check_equivalence(existing->def(), def); !same) {
-      // A different exclusive bit is a locked resource, not an inequivalent argument (QUE-05).
-      if (existing->def().exclusive != def.exclusive)
-        return error(ReplyCode::resource_locked,
-                     "cannot obtain exclusive access to locked " + where("queue", name) +
-                         ". It could be originally declared on another connection or the exclusive "
-                         "property value does not match that of the original declaration.",
-                     id);
+      if (same.error().code == Errc::already_exists)  // locked, not inequivalent (QUE-05)
+        return error(ReplyCode::resource_locked, same.error().text, id);
       return error(same.error(), id);
     }
     existing->touched();
@@ -233,7 +212,7 @@ void Channel::create_queue(metadata::QueueDef def, bool no_wait) {
   const MethodId id = amqp::QueueDeclare::kId;
   if (auto valid = validate_queue_arguments(def); !valid) return error(valid.error(), id);
   if (const auto dlx = text_argument(def.arguments, "x-dead-letter-exchange"))
-    if (!allowed(Permission::read, def.name, false, id) || !allowed(Permission::write, *dlx, true, id))
+    if (!allowed(Permission::read, def.name, false, id) || !allowed(Permission::write, std::string(*dlx), true, id))
       return;
   last_queue_ = def.name;
   const std::string name = def.name;

@@ -14,7 +14,15 @@ enum class Overflow : std::uint8_t {
   reject_publish = 1,      ///< the new message is refused (basic.nack with confirms)
   reject_publish_dlx = 2,  ///< as above, and the refused message is dead-lettered
 };
-const char* overflow_name(Overflow overflow);
+/// As arguments and policies write it.
+constexpr const char* overflow_name(Overflow overflow) {
+  switch (overflow) {
+    case Overflow::drop_head: return "drop-head";
+    case Overflow::reject_publish: return "reject-publish";
+    case Overflow::reject_publish_dlx: return "reject-publish-dlx";
+  }
+  return "unknown";
+}
 
 /// The effective settings of one queue. Nothing in an optional = no limit, not set.
 struct QueueSettings {
