@@ -51,16 +51,15 @@ class ChunkRing {
     while (!empty()) pop_front();
   }
   std::size_t memory_bytes() const {
-    return (chunks_.size() - lead_ + (spare_ ? 1 : 0)) * kChunk * sizeof(T) +
-           chunks_.capacity() * sizeof(void*);
+    return (chunks_.size() - lead_) * kChunk * sizeof(T) + chunks_.capacity() * sizeof(void*);
   }
 
  private:
   void grow() {
-    chunks_.push_back(spare_ ? std::move(spare_) : std::make_unique<T[]>(kChunk));
+    chunks_.push_back(std::make_unique<T[]>(kChunk));
   }
   void drop_front_chunk() {
-    spare_ = std::move(chunks_[lead_++]);
+    chunks_[lead_++].reset();
     if (lead_ == chunks_.size() || (lead_ >= 64 && lead_ * 2 >= chunks_.size())) {
       chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(lead_));
       base_ += lead_;
@@ -69,7 +68,6 @@ class ChunkRing {
   }
 
   std::vector<std::unique_ptr<T[]>> chunks_;  ///< of ids from base_ * kChunk; the first lead_ are gone
-  std::unique_ptr<T[]> spare_;
   std::uint64_t base_{0};
   std::size_t lead_{0};
   std::uint64_t front_{0};

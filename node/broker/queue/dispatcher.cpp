@@ -115,6 +115,7 @@ QueueError Dispatcher::subscribe(ConsumerSpec spec, ConsumerSink& sink) {
   had_consumer_ = true;
   last_used_ = host_.steady_ms();
   consumers_.add(std::move(spec), sink, holder);
+  ledger_.set_active(true);
   wants_pump_ = true;
   return QueueError::none;
 }
@@ -127,6 +128,7 @@ void Dispatcher::unsubscribe(HolderId id) {
 
 void Dispatcher::consumer_left() {
   last_used_ = host_.steady_ms();
+  if (consumers_.empty()) ledger_.set_active(false);
   wants_pump_ = true;  // the next single active consumer, the expiry timer
   if (def_.auto_delete && had_consumer_ && consumers_.empty())
     host_.want_delete(queue_, "last consumer of an auto-delete queue gone");
@@ -342,6 +344,9 @@ void Dispatcher::settle(HolderId id, std::span<const Position> positions, Settle
   const auto it = holders_.find(id);
   if (it == holders_.end()) return;
   Holder& holder = it->second;
+  Range acked;  // neighbours, told to the ledger together
+  std::uint64_t acked_bytes = 0;
+  bool acked_logged = false;
   for (const Position p : positions) {
     const std::optional<Held> held = holder.held.take(p);
     if (!held) continue;
@@ -349,13 +354,21 @@ void Dispatcher::settle(HolderId id, std::span<const Position> positions, Settle
     if (how == Settle::ack) {
       ++counters_.ack;
       if (held->persistent) persistent_.sub(1, held->body_bytes);
-      ledger_.remove(p, held->body_bytes);
+      if (acked.end != p || acked_logged != held->logged) {
+        ledger_.remove_range(acked.first, acked.end, acked_bytes);
+        acked.first = p;
+        acked_bytes = 0;
+        acked_logged = held->logged;
+      }
+      acked.end = p + 1;
+      acked_bytes += held->body_bytes;
     } else if (how == Settle::requeue) {
       give_back(*held, true);
     } else {
       bury(*held, DeathReason::rejected);
     }
   }
+  ledger_.remove_range(acked.first, acked.end, acked_bytes);
   if (holder.consumer == nullptr) {
     if (holder.held.empty()) holders_.erase(it);
   } else {

@@ -8,8 +8,8 @@
 #include "node/broker/queue/ready_index.h"
 #include "node/broker/queue_api.h"
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <vector>
 
@@ -125,7 +125,7 @@ class Dispatcher final : public LiveSource {
   Cursor side_;                  ///< for messages that are not at a head
   Consumers consumers_;
   std::map<HolderId, Holder> holders_;
-  std::deque<PendingGet> gets_;
+  std::list<PendingGet> gets_;
   std::map<Position, Dying> dying_;  ///< to be dead-lettered once their bodies are read
 
   std::uint64_t ready_bytes_{0};

@@ -95,7 +95,7 @@ LogIndex Ledger::append(const PublishBatch& batch, std::span<const RecordRef> re
     index = append_record(codec::encode_enqueue(run.first, count, deliverable ? watermark_ : 0),
                           {run.block->data() + run.base, scan.record_bytes}, run.block);
     run.index = index;
-    if (deliverable) watermarks_.emplace_back(index, watermark_);
+    if (deliverable) watermarks_.push_back({index, watermark_});
     logged_.add(count, scan.bodies.bytes);
     touch_chunk(index);
   }
@@ -148,7 +148,7 @@ bool Ledger::may_deliver(const Run& run, Position p, std::uint32_t reserve) {
       (p >= watermark_ || target - watermark_ >= reserve / 4)) {
     watermark_ = target;
     append_record(codec::encode_watermark(watermark_), {}, nullptr);
-    watermarks_.emplace_back(last_index_, watermark_);
+    watermarks_.push_back({last_index_, watermark_});
   }
   return p < watermark_durable_;
 }
@@ -160,6 +160,18 @@ void Ledger::remove(Position p, std::uint32_t body_bytes) {
   WARREN_ASSERT(runs_.valid(id) && runs_.at(id).contains(p));
   hint_ = id;
   gone(id, p, 1, body_bytes);
+}
+
+void Ledger::remove_range(Position first, Position end, std::uint64_t body_bytes) {
+  while (first < end) {
+    const std::uint64_t id = runs_.find(first, hint_);
+    WARREN_ASSERT(runs_.valid(id) && runs_.at(id).contains(first));
+    hint_ = id;
+    const Position to = std::min(end, runs_.at(id).end());
+    gone(id, first, to - first, body_bytes);
+    body_bytes = 0;  // only their sum counts
+    first = to;
+  }
 }
 
 void Ledger::remove_span(std::uint64_t run_id, Position first, std::uint64_t n,
@@ -365,7 +377,7 @@ bool Ledger::on_read(LogIndex index, BlockRef block, const Result<void>& result)
 std::size_t Ledger::memory_bytes() const {
   return sizeof *this + runs_.memory_bytes() + pager_.resident_bytes() +
          removed_.capacity() * sizeof(Range) + failures_.size() * 64 +
-         waiting_.size() * sizeof(Waiting);
+         waiting_.memory_bytes() + watermarks_.memory_bytes();
 }
 
 void Ledger::check_invariants() const {

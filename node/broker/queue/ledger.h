@@ -8,7 +8,6 @@
 #include "node/broker/queue/pager.h"
 #include "node/broker/queue/run_table.h"
 
-#include <deque>
 #include <map>
 #include <set>
 #include <span>
@@ -89,6 +88,8 @@ class Ledger {
   // ---- messages go
   /// Removes one message. Requires: it lives.
   void remove(Position p, std::uint32_t body_bytes);
+  /// Removes neighbours. Requires: they live, and are all logged or all not.
+  void remove_range(Position first, Position end, std::uint64_t body_bytes);
   /// Removes neighbours inside one run. Requires: they live.
   void remove_span(std::uint64_t run_id, Position first, std::uint64_t n, std::uint64_t body_bytes);
   /// Removes whatever ranges, which hold `bytes` of bodies in logged runs.
@@ -105,6 +106,7 @@ class Ledger {
   /// Appends the removals and returns of this turn; closes gaps; writes a checkpoint when due.
   void end_turn(LiveSource& live, std::uint64_t reader_run);
   /// Gives up bodies beyond the budget. `reader_run` = where fresh messages are delivered from.
+  void set_active(bool active) { pager_.set_active(active); }
   void trim(std::uint64_t reader_run) { pager_.trim(durable_, reader_run); }
   void checkpoint(LiveSource& live);
 
@@ -137,7 +139,7 @@ class Ledger {
 
  private:
   struct Waiting {
-    LogIndex index;
+    LogIndex index{0};
     PublishBatchRef batch;
   };
 
@@ -165,10 +167,10 @@ class Ledger {
 
   LogIndex last_index_{0};
   LogIndex durable_{0};
-  std::deque<Waiting> waiting_;
+  ChunkRing<Waiting, 4> waiting_;
   Position watermark_{0};          ///< as appended
   Position watermark_durable_{0};
-  std::deque<std::pair<LogIndex, Position>> watermarks_;  ///< appended, not durable
+  ChunkRing<std::pair<LogIndex, Position>, 3> watermarks_;  ///< appended, not durable
 
   std::vector<Range> removed_;  ///< not yet in the log
   std::uint64_t removed_bytes_{0};

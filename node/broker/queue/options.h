@@ -22,8 +22,8 @@ class MemoryBudget {
 };
 
 struct QueueOptions {
-  std::size_t resident_bytes_max{std::size_t{16} << 20};   ///< bodies one queue keeps in memory
-  std::size_t resident_bytes_min{std::size_t{256} << 10};  ///< its floor when the shard is over
+  std::size_t resident_bytes_max{std::size_t{16} << 20};   ///< bodies a queue with consumers keeps
+  std::size_t resident_bytes_min{std::size_t{1} << 20};    ///< without, or when the shard is over
   std::size_t read_ahead_bytes{std::size_t{1} << 20};      ///< asked of the log, not yet answered
   std::uint32_t read_ahead_entries{64};                    ///< the same, as a number of entries
   std::size_t checkpoint_bytes{std::size_t{48} << 20};     ///< of log between two checkpoints

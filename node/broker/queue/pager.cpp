@@ -71,7 +71,7 @@ void Pager::request(std::uint64_t run_id) {
   Run& run = runs_.at(run_id);
   if (run.reading) return;
   run.reading = 1;
-  reading_.emplace(LogIndex{run.index}, Reading{run.first, run.bytes});
+  reading_.push_back({run.index, run_id, run.first, run.bytes});
   reading_bytes_ += run.bytes;
   log_->read(run.index);
 }
@@ -93,10 +93,11 @@ void Pager::read_ahead() {
 }
 
 bool Pager::arrived(LogIndex index, BlockRef block, bool* damaged) {
-  const auto it = reading_.find(index);
+  const auto it = std::find_if(reading_.begin(), reading_.end(),
+                               [&](const Reading& r) { return r.index == index; });
   if (it == reading_.end()) return false;
-  const std::uint64_t id = runs_.find(it->second.first, 0);
-  reading_bytes_ -= it->second.bytes;
+  const std::uint64_t id = runs_.find(it->first, it->run_id);
+  reading_bytes_ -= it->bytes;
   reading_.erase(it);
   Run* run = runs_.valid(id) && runs_.at(id).index == index ? &runs_.at(id) : nullptr;
   if (run == nullptr) return false;  // it died meanwhile
@@ -135,7 +136,8 @@ void Pager::check_invariants() const {
     }
     if (run.reading) {
       ++reading;
-      WARREN_ASSERT(reading_.contains(run.index));
+      WARREN_ASSERT(std::any_of(reading_.begin(), reading_.end(),
+                                [&](const Reading& r) { return r.index == run.index; }));
     }
   }
   WARREN_ASSERT(bytes == resident_bytes_ && messages == resident_messages_);

@@ -6,7 +6,7 @@
 #include "node/broker/queue/run_table.h"
 
 #include <cstdint>
-#include <map>
+#include <vector>
 
 namespace warren::broker {
 
@@ -32,7 +32,12 @@ class Pager {
   void read_ahead();
   /// Puts a block that was read in its run: true when a run was waiting for it.
   bool arrived(LogIndex index, BlockRef block, bool* damaged);
-  /// Nothing of what is in the table is in memory (after recovery).
+  /// Whether anybody reads this queue: without, only the floor stays in memory.
+  void set_active(bool active) {
+    if (active_ && !active && resident_bytes_ > options_.resident_bytes_min) start_cold();
+    active_ = active;
+  }
+  /// Nothing of what is in the table has to stay in memory.
   void start_cold() {
     if (!runs_.empty()) boundary_ = trimmed_ = runs_.front_id();
   }
@@ -50,7 +55,7 @@ class Pager {
 
   bool full() const {
     return resident_bytes_ > options_.resident_bytes_max ||
-           (resident_bytes_ > options_.resident_bytes_min && budget_.over());
+           (resident_bytes_ > options_.resident_bytes_min && (!active_ || budget_.over()));
   }
   void keep(Run& run, BlockRef block);
   void evict(Run& run);
@@ -59,16 +64,19 @@ class Pager {
   QueueLog* log_;
   const QueueOptions& options_;
   MemoryBudget& budget_;
+  bool active_{false};
   std::size_t resident_bytes_{0};
   std::uint64_t resident_messages_{0};
   std::uint64_t boundary_{kNone};  ///< first run that does not stay; kNone = all stay
   std::uint64_t trimmed_{0};       ///< below it, from the boundary on, nothing durable has a block
   std::uint64_t behind_{0};        ///< below it, runs already delivered gave up their blocks
   struct Reading {
+    LogIndex index;
+    std::uint64_t run_id;  ///< then; a hint
     Position first;
     std::size_t bytes;
   };
-  std::map<LogIndex, Reading> reading_;  ///< asked of the log, not answered
+  std::vector<Reading> reading_;  ///< asked of the log, not answered; few, answered mostly in order
   std::size_t reading_bytes_{0};
 };
 

@@ -20,7 +20,7 @@ Queue::Queue(metadata::QueueDef def, QueueSettings settings, QueueHost& host, Qu
 Queue::~Queue() = default;
 
 void Queue::after() {
-  if (pump_wanted_ || !dispatcher_.wants_pump()) return;
+  if (deleted_ || pump_wanted_ || !dispatcher_.wants_pump()) return;
   pump_wanted_ = true;
   host_.want_pump(*this);
 }

@@ -67,7 +67,7 @@ std::size_t ReadyIndex::memory_bytes() const {
   std::size_t bytes = levels_.capacity() * sizeof(Level);
   for (const Level& l : levels_)
     bytes += l.fresh.memory_bytes() + l.returned.range_count() * 64 +
-             l.returned_order.size() * sizeof(Range);
+             l.returned_order.memory_bytes();
   return bytes;
 }
 
@@ -84,7 +84,8 @@ void ReadyIndex::check_invariants() const {
       last_end = r.end;
       n += r.end - r.first;
     }
-    for (const Range& r : l.returned_order) n += r.end - r.first;
+    for (std::uint64_t id = l.returned_order.front_id(); id < l.returned_order.end_id(); ++id)
+      n += l.returned_order.at(id).end - l.returned_order.at(id).first;
     n += l.returned.count();
     WARREN_ASSERT(n == l.count);
     WARREN_ASSERT((n != 0) == ((mask_[level / 64] >> (level % 64)) & 1));

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 namespace warren::broker {
@@ -62,7 +61,8 @@ class ReadyIndex {
     for (unsigned level = levels(); level-- > 0;) {
       const Level& l = levels_[level];
       l.returned.each([&](const Range& r) { f(level, r, true); });
-      for (const Range& r : l.returned_order) f(level, r, true);
+      for (std::uint64_t id = l.returned_order.front_id(); id < l.returned_order.end_id(); ++id)
+        f(level, l.returned_order.at(id), true);
       for (std::uint64_t id = l.fresh.front_id(); id < l.fresh.end_id(); ++id)
         f(level, l.fresh.at(id), false);
     }
@@ -80,7 +80,7 @@ class ReadyIndex {
   struct Level {
     ChunkRing<Range, 3> fresh;
     IntervalSet returned;
-    std::deque<Range> returned_order;  ///< used instead of `returned` with returns_first
+    ChunkRing<Range, 3> returned_order;  ///< used instead of `returned` with returns_first
     std::uint64_t count{0};
   };
 
@@ -110,7 +110,8 @@ void ReadyIndex::each_in(Position first, Position end, F&& f) const {
   for (const Level& l : levels_) {
     if (l.count == 0) continue;
     l.returned.each(first, end, f);
-    for (const Range& r : l.returned_order) clip(r);
+    for (std::uint64_t id = l.returned_order.front_id(); id < l.returned_order.end_id(); ++id)
+      clip(l.returned_order.at(id));
     std::uint64_t lo = l.fresh.front_id(), hi = l.fresh.end_id();
     while (lo < hi) {  // the first range that ends above `first`
       const std::uint64_t mid = lo + (hi - lo) / 2;

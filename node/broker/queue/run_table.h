@@ -5,6 +5,7 @@
 #include "node/broker/queue/chunk_ring.h"
 #include "node/broker/queue_api.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -78,9 +79,10 @@ class RunTable {
   /// The id of the run with position `p`, or of the first above it, or end_id(). `hint` is a guess
   /// that is tried first, and the one after it.
   std::uint64_t find(Position p, std::uint64_t hint) const {
-    if (valid(hint)) {
+    hint = std::max(hint, ring_.front_id());
+    if (hint < ring_.end_id()) {
       if (ring_.at(hint).contains(p)) return hint;
-      if (valid(hint + 1) && ring_.at(hint + 1).contains(p)) return hint + 1;
+      if (hint + 1 < ring_.end_id() && ring_.at(hint + 1).contains(p)) return hint + 1;
     }
     return search(p);
   }
@@ -107,7 +109,7 @@ class RunTable {
  private:
   std::uint64_t search(Position p) const;
 
-  ChunkRing<Run> ring_;
+  ChunkRing<Run, 4> ring_;
   std::uint64_t dead_{0};
 };
 

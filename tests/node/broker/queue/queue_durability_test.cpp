@@ -179,6 +179,42 @@ TEST_F(QueueDurability, BacklogLeavesMemoryAndComesBack) {
   EXPECT_EQ(budget_.used(), 0u);
 }
 
+TEST_F(QueueDurability, UnackedBodiesLeaveMemoryToo) {
+  options_.resident_bytes_max = 4096;
+  make(durable);
+  FakeSink& sink = consume(1);
+  Bodies expected;
+  for (int i = 0; i < 200; ++i) {
+    expected.push_back(std::to_string(i) + std::string(100, '.'));
+    publish({{expected.back()}});
+    run();
+    EXPECT_LE(budget_.used(), 4096u + 200u);
+  }
+  EXPECT_EQ(sink.got.size(), 200u);
+  queue_->release(1);
+  FakeSink& again = consume(2, prefetch(0));
+  for (int i = 0; i < 200; ++i) run();
+  EXPECT_EQ(again.bodies(), expected);
+  EXPECT_LE(budget_.used(), 4096u + 200u);
+}
+
+TEST_F(QueueDurability, AnIdleQueueIsSmall) {
+  make(durable);
+  EXPECT_LE(queue_->stats().memory_bytes, 2048u);
+  FakeSink& sink = consume(1, prefetch(100));
+  for (int i = 0; i < 100; ++i) publish_numbered(i, 10);
+  run();
+  for (int i = 0; i < 10; ++i) {
+    std::vector<Position> all = sink.positions();
+    settle(1, all);
+    run();
+  }
+  queue_->release(1);
+  run();
+  EXPECT_EQ(ready(), 0u);
+  EXPECT_LE(queue_->stats().memory_bytes, 4096u);
+}
+
 TEST_F(QueueDurability, DamagedBodiesStopTheQueue) {
   make(durable);
   publish({"a"});
