@@ -110,17 +110,16 @@ Result<void> mark_made(const std::string& directory) {
   return sync_directory(directory);
 }
 
-Result<void> cut_torn_tail(const std::string& directory, const WalScan& scan) {
-  const int fd = ::open(scan.torn_file.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return io_error("cannot open " + scan.torn_file);
-  const bool cut = ::ftruncate(fd, static_cast<off_t>(scan.torn_offset)) == 0 && ::fsync(fd) == 0;
-  const int failed = errno;
-  ::close(fd);
-  if (!cut) return io_error("cannot cut " + scan.torn_file, failed);
-  for (const auto& path : scan.later_files) {
-    if (::unlink(path.c_str()) != 0) return io_error("cannot remove " + path);
+Result<void> cut_log(const WalScan& scan) {
+  for (const auto& cut : scan.cuts) {
+    const int fd = ::open(cut.file.c_str(), O_RDWR | O_CLOEXEC);
+    if (fd < 0) return io_error("cannot open " + cut.file);
+    const bool done = ::ftruncate(fd, static_cast<off_t>(cut.offset)) == 0 && ::fsync(fd) == 0;
+    const int failed = errno;
+    ::close(fd);
+    if (!done) return io_error("cannot cut " + cut.file, failed);
   }
-  return sync_directory(directory);
+  return {};
 }
 
 std::uint64_t directory_bytes(const std::string& directory) {

@@ -34,8 +34,8 @@ Result<DirectoryState> inspect_directory(const std::string& directory);
 /// Writes and syncs the mark that says that a store was made here completely.
 Result<void> mark_made(const std::string& directory);
 
-/// Cuts the torn tail that `scan` found and removes the later files. Synced when it returns.
-Result<void> cut_torn_tail(const std::string& directory, const WalScan& scan);
+/// Cuts the log files where `scan` says. Synced when it returns.
+Result<void> cut_log(const WalScan& scan);
 
 /// Bytes of all files, as allocated.
 std::uint64_t directory_bytes(const std::string& directory);

@@ -103,6 +103,7 @@ Result<void> DiscStore::commit_batch(OpenDatabase& open, Durability durability) 
     return make_error(Errc::io, open.health.why());
   }
   ++number_;
+  open.log_files->set_last_number(number_);
   check_ = stamp_check(batch_.Data());
   if (how.sync) {
     synced_through_ = number_;
@@ -224,6 +225,14 @@ Result<void> DiscStore::flush_log() {
   return {};
 }
 
+Result<void> DiscStore::flush_all() {
+  auto open = usable();
+  if (!open) return open.error();
+  const auto status = (*open)->db->Flush(rocksdb::FlushOptions(), (*open)->families);
+  if (!status.ok()) return make_error(Errc::io, status.ToString());
+  return {};
+}
+
 Result<void> DiscStore::compact_log() {
   auto open = usable();
   if (!open) return open.error();
@@ -238,6 +247,11 @@ Result<void> DiscStore::compact_log() {
 std::size_t DiscStore::reclaim() {
   auto open = usable();
   return open ? (*open)->reclaimer->run_once() : 0;
+}
+
+std::uint64_t DiscStore::reused_logs() const {
+  auto open = usable();
+  return open ? (*open)->log_files->reused() : 0;
 }
 
 std::size_t DiscStore::retired_count() const {

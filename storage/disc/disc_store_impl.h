@@ -6,6 +6,7 @@
 #include "storage/disc/directory.h"
 #include "storage/disc/disc_store.h"
 #include "storage/disc/floor_table.h"
+#include "storage/disc/log_files.h"
 #include "storage/disc/reclaimer.h"
 #include "storage/disc/watch.h"
 
@@ -41,6 +42,8 @@ struct OpenDatabase {
   std::shared_ptr<FloorTable> floors = std::make_shared<FloorTable>();
   std::shared_ptr<Watch> watch;
   ChainCheck chain;  // RocksDB keeps a pointer to it
+  std::shared_ptr<LogFiles> log_files;
+  std::unique_ptr<rocksdb::Env> env;
   std::unique_ptr<rocksdb::DB> db;
   std::unique_ptr<Reclaimer> reclaimer;
   std::vector<rocksdb::ColumnFamilyHandle*> families;  // by keyspace, then the store's own
@@ -72,9 +75,12 @@ class DiscStore final : public Store {
   Result<void> load_retired();
   /// For tests: writes what is in memory to tables, through the filter.
   Result<void> flush_log();
+  Result<void> flush_all();
   Result<void> compact_log();
   /// One round of the reclaimer; how many files it rewrote.
   std::size_t reclaim();
+  /// How many log files were made out of old ones.
+  std::uint64_t reused_logs() const;
   /// Retired groups that are still remembered.
   std::size_t retired_count() const;
 

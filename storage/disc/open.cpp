@@ -9,14 +9,22 @@
 namespace warren::storage {
 namespace {
 
-/// Looks at the log before RocksDB does; cuts an unacknowledged tail.
+/// Looks at the log before RocksDB does; cuts what is unacknowledged or left over from reuse.
 Result<WalScan> check_log(const std::string& path, Logger& log) {
   auto scan = scan_wal(path);
-  if (!scan || scan->torn_file.empty()) return scan;
-  log.warning(LogArea::storage,
-              "cutting a torn tail that was never acknowledged file={} offset={} bytes={} last_batch={}",
-              scan->torn_file, scan->torn_offset, scan->torn_bytes, scan->last_number);
-  if (auto cut = cut_torn_tail(path, *scan); !cut) return cut.error();
+  if (!scan) return scan;
+  for (const auto& cut : scan->cuts) {
+    if (cut.reused) {
+      log.debug(LogArea::storage, "cutting the end of a reused log file={} offset={} last_batch={}",
+                cut.file, cut.offset, scan->last_number);
+    } else {
+      log.warning(LogArea::storage,
+                  "cutting a torn tail that was never acknowledged file={} offset={} bytes={} last_batch={}",
+                  cut.file, cut.offset, cut.bytes, scan->last_number);
+    }
+  }
+  if (auto cut = cut_log(*scan); !cut) return cut.error();
+  if (!clear_bases(path)) return make_error(Errc::io, "cannot remove the marks of reused logs in " + path);
   return scan;
 }
 
@@ -50,7 +58,12 @@ Result<std::unique_ptr<Store>> open_disc_store_on(rocksdb::Env* env, DiscOptions
   database.wal_filter = &open->chain;
   database.listeners.push_back(open->watch);
   database.info_log = std::make_shared<RocksLog>(log);
-  if (env != nullptr) database.env = env;
+  auto* machine = env != nullptr ? env : rocksdb::Env::Default();
+  open->log_files =
+      std::make_shared<LogFiles>(machine->GetFileSystem(), options.path, options.spare_logs_max);
+  open->log_files->set_last_number(scan->last_number);
+  open->env = rocksdb::NewCompositeEnv(open->log_files);
+  database.env = open->env.get();
   const auto families =
       column_families(options, std::make_shared<LogFilterFactory>(open->floors, options.floors_wait), cache);
   rocksdb::DB* db = nullptr;

@@ -2,6 +2,7 @@
 
 #include "storage/disc/batch_stamp.h"
 #include "storage/disc/crc32c.h"
+#include "storage/disc/log_files.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -104,21 +105,24 @@ class Scanner {
   Result<WalScan> run(const std::string& directory);
 
  private:
+  Result<void> scan_file(const std::string& path);
   FileWalk walk(std::string_view file);
-  bool accept(std::string_view batch, bool first_of_file);
-  bool later_batch_forbids_cut(std::string_view file, std::size_t from, bool torn_file);
+  bool accept(std::string_view batch, bool may_jump);
+  bool later_batch_forbids_cut(std::string_view file, std::size_t from, bool at_tear);
   bool begins_forbidding_batch(std::string_view file, const Fragment& first, bool at_tear) const;
 
   WalScan out_;
+  bool torn_{false};        // the last cut is not (yet) followed by the next batch
+  std::uint64_t base_{0};   // of the file being read: batches up to this one are leftovers
 };
 
 /// Checks number and link of a batch. Between files a jump forward is possible: files whose rows
 /// all reached tables are deleted in any order (what RocksDB replays is checked by ChainCheck).
-bool Scanner::accept(std::string_view batch, bool first_of_file) {
+bool Scanner::accept(std::string_view batch, bool may_jump) {
   const auto stamp = BatchStamp::decode(batch.substr(0, kStampHeadBytes));
-  if (!stamp) return false;
+  if (!stamp || stamp->number <= base_) return false;
   const bool next = stamp->number == out_.last_number + 1 && stamp->previous == out_.last_check;
-  if (!next && !(first_of_file && stamp->number > out_.last_number)) return false;
+  if (!next && !(may_jump && stamp->number > out_.last_number)) return false;
   out_.last_number = stamp->number;
   out_.last_check = stamp_check(batch);
   ++out_.batches;
@@ -129,7 +133,7 @@ FileWalk Scanner::walk(std::string_view file) {
   FileWalk result;
   std::string joined;
   bool inside = false;
-  bool first = true;
+  bool may_jump = !torn_;
   std::size_t at = 0;
   while (true) {
     at = skip_filler(at);
@@ -139,16 +143,16 @@ FileWalk Scanner::walk(std::string_view file) {
     const bool starts = fragment->type == kFull || fragment->type == kFirst;
     if (starts == inside) break;
     if (fragment->type == kFull) {
-      if (!accept(fragment->payload, first)) break;
+      if (!accept(fragment->payload, may_jump)) break;
     } else {
       if (fragment->type == kFirst) joined.clear();
       joined.append(fragment->payload);
       inside = fragment->type != kLast;
-      if (!inside && !accept(joined, first)) break;
+      if (!inside && !accept(joined, may_jump)) break;
     }
     at = fragment->end;
     if (!inside) {
-      first = false;
+      may_jump = false;
       result.good_end = at;
     }
   }
@@ -172,6 +176,7 @@ bool Scanner::begins_forbidding_batch(std::string_view file, const Fragment& fir
   }
   const auto stamp = BatchStamp::decode(head);
   if (!stamp) return true;
+  if (stamp->number <= base_) return false;
   const bool is_next = stamp->number == out_.last_number + 1;
   if (at_tear && is_next && stamp->previous == out_.last_check) return false;
   // Numbered like the missing one or before: nothing is missing, or files were mixed up.
@@ -180,7 +185,7 @@ bool Scanner::begins_forbidding_batch(std::string_view file, const Fragment& fir
 
 /// Looks for intact beginnings of batches behind the damage, at every offset: lengths in damaged
 /// bytes cannot be trusted.
-bool Scanner::later_batch_forbids_cut(std::string_view file, std::size_t from, bool torn_file) {
+bool Scanner::later_batch_forbids_cut(std::string_view file, std::size_t from, bool at_tear) {
   std::size_t at = skip_filler(from);
   const std::size_t tear = at;
   while (at + kHeader <= file.size()) {
@@ -190,7 +195,7 @@ bool Scanner::later_batch_forbids_cut(std::string_view file, std::size_t from, b
       continue;
     }
     if ((fragment->type == kFull || fragment->type == kFirst) &&
-        begins_forbidding_batch(file, *fragment, torn_file && at == tear)) {
+        begins_forbidding_batch(file, *fragment, at_tear && at == tear)) {
       return true;
     }
     at = fragment->end;
@@ -215,30 +220,33 @@ Result<WalScan> Scanner::run(const std::string& directory) {
   std::sort(files.begin(), files.end());
 
   for (const auto& [number, path] : files) {
-    MappedFile file;
-    if (auto opened = file.open(path); !opened) return opened.error();
-    const auto bytes = file.bytes();
-    std::size_t search_from = 0;
-    if (out_.torn_file.empty()) {
-      const FileWalk walked = walk(bytes);
-      out_.bytes += walked.good_end;
-      if (!walked.damaged) continue;
-      out_.torn_file = path;
-      out_.torn_offset = walked.good_end;
-      search_from = walked.good_end;
-    } else {
-      out_.later_files.push_back(path);
-    }
-    out_.torn_bytes += bytes.size() - search_from;
-    if (later_batch_forbids_cut(bytes, search_from, out_.later_files.empty())) {
-      return make_error(
-          Errc::corruption,
-          fmt::format("write-ahead log damaged: {} at offset {}: the batch after number {} is not "
-                      "intact, but a later one ({}) shows that it had been acknowledged",
-                      out_.torn_file, out_.torn_offset, out_.last_number, path));
-    }
+    if (auto scanned = scan_file(path); !scanned) return scanned.error();
   }
   return out_;
+}
+
+Result<void> Scanner::scan_file(const std::string& path) {
+  MappedFile file;
+  if (auto opened = file.open(path); !opened) return opened.error();
+  const auto bytes = file.bytes();
+  base_ = read_base(path);
+  // Behind a tear only the very next batch goes on: then what was torn is nothing that is missing.
+  const FileWalk walked = walk(bytes);
+  out_.bytes += walked.good_end;
+  const bool goes_on = walked.good_end > 0;
+  if (goes_on) torn_ = false;
+  if (!walked.damaged) return {};
+  const bool tears_here = !torn_;
+  torn_ = true;
+  out_.cuts.push_back({path, walked.good_end, bytes.size() - walked.good_end, base_ != 0});
+  if (!later_batch_forbids_cut(bytes, walked.good_end, tears_here)) return {};
+  return make_error(
+      Errc::corruption,
+      fmt::format("write-ahead log damaged: {} at offset {}: the batch after number {} is not "
+                  "intact, but a later one ({}) shows that it had been acknowledged",
+                  tears_here ? path : out_.cuts[out_.cuts.size() - 2].file,
+                  tears_here ? walked.good_end : out_.cuts[out_.cuts.size() - 2].offset,
+                  out_.last_number, path));
 }
 
 }  // namespace

@@ -13,20 +13,24 @@ namespace warren::storage {
 
 /// What the scan found.
 struct WalScan {
+  /// A file that ends, behind its last intact batch, in bytes that nobody was told are safe.
+  struct Cut {
+    std::string file;
+    std::uint64_t offset{0};
+    std::uint64_t bytes{0};
+    bool reused{false};  ///< leftovers of the file's earlier life are to be expected there
+  };
+
   /// Number and check of the last intact batch; 0 when there is none.
   std::uint64_t last_number{0};
   std::uint32_t last_check{0};
   std::uint64_t batches{0};
   std::uint64_t bytes{0};
-  /// Set when the log ends in something that nobody was told is safe: cut `torn_file` to
-  /// `torn_offset` bytes and remove `later_files` (nothing in them was acknowledged).
-  std::string torn_file;
-  std::vector<std::string> later_files;
-  std::uint64_t torn_offset{0};
-  std::uint64_t torn_bytes{0};
+  /// To be cut before RocksDB opens; nothing acknowledged is in them.
+  std::vector<Cut> cuts;
 };
 
-/// Walks all log files of a directory in order, checking every record, and syncs them, because a
+/// Walks all log files of a directory in order (marks of reused ones considered, see LogFiles), checking every record, and syncs them, because a
 /// later sync of a new file would not cover them.
 /// Errors: corruption when damage lies before a batch that says the damaged one was synced, or
 /// where that cannot be excluded (text names file and offset); io when a file cannot be read.

@@ -63,10 +63,15 @@ class FailingFileSystem final : public rocksdb::FileSystemWrapper {
                                     std::unique_ptr<rocksdb::FSWritableFile>* result,
                                     rocksdb::IODebugContext* debug) override {
     auto status = target()->NewWritableFile(name, options, result, debug);
-    const bool log = ends_with(name, ".log");
-    if (status.ok() && (log || ends_with(name, ".sst"))) {
-      *result = std::make_unique<FailingFile>(std::move(*result), plan_, log);
-    }
+    if (status.ok()) wrap(name, result);
+    return status;
+  }
+  rocksdb::IOStatus ReuseWritableFile(const std::string& name, const std::string& old,
+                                      const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSWritableFile>* result,
+                                      rocksdb::IODebugContext* debug) override {
+    auto status = target()->ReuseWritableFile(name, old, options, result, debug);
+    if (status.ok()) wrap(name, result);
     return status;
   }
   rocksdb::IOStatus NewRandomAccessFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -78,6 +83,11 @@ class FailingFileSystem final : public rocksdb::FileSystemWrapper {
   }
 
  private:
+  void wrap(const std::string& name, std::unique_ptr<rocksdb::FSWritableFile>* file) {
+    const bool log = ends_with(name, ".log");
+    if (!log && !ends_with(name, ".sst")) return;
+    *file = std::make_unique<FailingFile>(std::move(*file), plan_, log);
+  }
   Plan& plan_;
 };
 
