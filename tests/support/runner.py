@@ -154,8 +154,7 @@ def run_suite(path, logs, timeout, long):
     code = run(command, log, timeout, ROOT, env)
     text = log.read_text(errors="replace")
     counts = SUMMARY.findall(text)
-    failures = [line.strip() for line in text.splitlines()
-                if re.match(r"\s*(FAIL|FAILED|not ok)\b", line)]
+    failures = re.findall(r"^\s*(?:FAIL|FAILED|not ok)\b[ :]*(.*\S)", text, re.M)
     passed, failed = map(int, counts[-1]) if counts else (0, 0)
     if code is None:
         failed, failures = failed + 1, failures + [f"no end within {timeout:.0f} s"]
