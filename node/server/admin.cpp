@@ -28,6 +28,10 @@ const AdminTable& methods() {
   static const AdminTable table = [] {
     AdminTable all;
     add_lifecycle_methods(all);
+    add_list_methods(all);
+    add_access_methods(all);
+    add_policy_methods(all);
+    add_status_methods(all);
     return all;
   }();
   return table;

@@ -41,6 +41,10 @@ void handle_admin_call(Node& node, const std::string& method, const boost::json:
                        const std::shared_ptr<transport::CallSink>& sink);
 
 // One per area.
-void add_lifecycle_methods(AdminTable& table);   // admin_lifecycle.cpp: ping, stop, status, ...
+void add_lifecycle_methods(AdminTable& table);
+void add_list_methods(AdminTable& table);
+void add_access_methods(AdminTable& table);
+void add_policy_methods(AdminTable& table);
+void add_status_methods(AdminTable& table);
 
 }  // namespace warren::server

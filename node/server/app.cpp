@@ -289,23 +289,29 @@ void App::tick() {
     std::vector<std::shared_ptr<SocketSession>> all;
     for (auto& [key, session] : sockets_->sessions) all.push_back(session);
     for (auto& session : all) session->tick();
-    monitor_.check(loop_.steady_ms());
-    const auto report = [this](const char* resource, bool active) {
-      if (!broker_->alarms().set(settings_.node_name, resource, active)) return false;
-      if (active)
-        log_.warning(LogArea::general, "{} resource limit alarm set on node {}. Publishers are blocked until it clears.",
-                     resource, settings_.node_name);
-      else
-        log_.warning(LogArea::general, "{} resource limit alarm cleared on node {}", resource, settings_.node_name);
-      return true;
-    };
-    const bool memory = report("memory", monitor_.memory_alarm());
-    const bool disk = report("disk", monitor_.disk_alarm());
-    if (memory || disk) broker_->alarms_changed();
+    check_resources();
     journal_->flush_lazy();
     if (stopping_ && (sockets_->sessions.empty() || ++stop_ticks_ >= kStopTicks)) return finish_stop();
     tick();
   });
+}
+
+void App::check_resources() {
+  monitor_.check(loop_.steady_ms());
+  const auto report = [this](const char* resource, bool active) {
+    if (!broker_->alarms().set(settings_.node_name, resource, active)) return false;
+    if (active)
+      log_.warning(LogArea::general,
+                   "{} resource limit alarm set on node {}. Publishers are blocked until it clears.",
+                   resource, settings_.node_name);
+    else
+      log_.warning(LogArea::general, "{} resource limit alarm cleared on node {}", resource,
+                   settings_.node_name);
+    return true;
+  };
+  const bool memory = report("memory", monitor_.memory_alarm());
+  const bool disk = report("disk", monitor_.disk_alarm());
+  if (memory || disk) broker_->alarms_changed();
 }
 
 // ---- stop ---------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ class App final : public broker::BrokerEnv {
   void suspend_listeners();
   Result<void> resume_listeners();
   ResourceMonitor& monitor() { return monitor_; }
+  /// Reads what is due and raises or clears the alarms.
+  void check_resources();
   storage::Store& store() { return *store_; }
 
   // ---- broker::BrokerEnv ----

@@ -1,0 +1,142 @@
+// Policies, operator policies, runtime parameters and definitions.
+
+#include "node/broker/policy_definition.h"
+#include "node/server/admin.h"
+#include "node/server/admin_values.h"
+
+#include <fmt/format.h>
+
+namespace warren::server {
+
+namespace json = boost::json;
+
+namespace {
+
+void done(AdminCall& call) { call.sink->done(json::object{}); }
+
+void apply(AdminCall& call, const metadata::Command& command) {
+  call.broker().apply(command, [sink = call.sink](Result<void> result) {
+    if (!result) return sink->fail(result.error().code, result.error().text);
+    sink->done(json::object{});
+  });
+}
+
+std::string json_text(AdminCall& call, std::string_view key) {
+  const auto* value = call.args.if_contains(key);
+  return value == nullptr ? "" : json::serialize(*value);
+}
+
+json::object policy_row(const metadata::PolicyDef& policy) {
+  return {{"vhost", policy.vhost}, {"name", policy.name}, {"pattern", policy.pattern},
+          {"apply-to", policy.apply_to}, {"definition", parsed_json(policy.definition)},
+          {"priority", policy.priority}};
+}
+
+template <bool is_operator>
+void list_policies(AdminCall& call) {
+  const auto* vhost = call.broker().catalogue().find_vhost(call.vhost());
+  for (const auto& [name, policy] : is_operator ? vhost->operator_policies : vhost->policies)
+    if (!call.sink->row(policy_row(policy))) return;
+  done(call);
+}
+
+template <bool is_operator>
+void set_policy(AdminCall& call) {
+  metadata::PolicyDef policy;
+  policy.vhost = call.vhost();
+  policy.name = call.text("name");
+  policy.pattern = call.text("pattern");
+  policy.apply_to = call.text("apply_to", is_operator ? "queues" : "all");
+  policy.definition = json_text(call, "definition");
+  policy.priority = call.number("priority", 0);
+  policy.is_operator = is_operator;
+  if (auto valid = broker::validate_policy(policy); !valid)
+    return call.sink->fail(valid.error().code, valid.error().text);
+  apply(call, metadata::PutPolicy{std::move(policy)});
+}
+
+template <bool is_operator>
+void clear_policy(AdminCall& call) {
+  apply(call, metadata::DeletePolicy{call.vhost(), call.text("name"), is_operator});
+}
+
+void list_policies_that_match(AdminCall& call) {
+  const auto* vhost = call.broker().catalogue().find_vhost(call.vhost());
+  const std::string name = call.text("name");
+  const std::string kind = call.text("object_type", "queue");
+  std::vector<const metadata::PolicyDef*> hits;
+  for (const auto& [key, policy] : vhost->policies) {
+    const bool fits = policy.apply_to == "all" ||
+                      (kind == "exchange" ? policy.apply_to == "exchanges" : policy.apply_to != "exchanges");
+    if (fits && call.broker().access().patterns().matches(policy.pattern, name)) hits.push_back(&policy);
+  }
+  std::stable_sort(hits.begin(), hits.end(), [](auto* a, auto* b) { return a->priority > b->priority; });
+  for (const auto* policy : hits) call.sink->row(policy_row(*policy));
+  done(call);
+}
+
+// ---- parameters ---------------------------------------------------------------------------------
+
+void set_parameter(AdminCall& call) {
+  metadata::ParameterDef def{call.vhost(), call.text("component"), call.text("name"), json_text(call, "value")};
+  // Without a component that understands it a parameter would be kept and do nothing.
+  static const std::set<std::string> kKnown{"shovel", "federation-upstream", "federation-upstream-set"};
+  if (!kKnown.contains(def.component))
+    return call.sink->fail(Errc::not_found,
+                           fmt::format("Validation failed\n\ncomponent {} not found\n", def.component));
+  apply(call, metadata::PutParameter{std::move(def)});
+}
+
+void clear_parameter(AdminCall& call) {
+  apply(call, metadata::DeleteParameter{call.vhost(), call.text("component"), call.text("name")});
+}
+
+void set_global_parameter(AdminCall& call) {
+  apply(call, metadata::PutParameter{{"", "", call.text("name"), json_text(call, "value")}});
+}
+
+void clear_global_parameter(AdminCall& call) {
+  apply(call, metadata::DeleteParameter{"", "", call.text("name")});
+}
+
+void list_parameters(AdminCall& call) {
+  for (const auto& p : call.broker().catalogue().parameters())
+    if (p.vhost == call.vhost() && !p.component.empty())
+      call.sink->row({{"component", p.component}, {"name", p.name}, {"value", parsed_json(p.value)}});
+  done(call);
+}
+
+void list_global_parameters(AdminCall& call) {
+  call.sink->row({{"name", "cluster_name"}, {"value", call.broker().options().cluster_name}});
+  for (const auto& p : call.broker().catalogue().parameters())
+    if (p.vhost.empty() && p.component.empty() && p.name != "cluster_name")
+      call.sink->row({{"name", p.name}, {"value", parsed_json(p.value)}});
+  done(call);
+}
+
+void set_cluster_name(AdminCall& call) {
+  const std::string name = call.text("name");
+  call.broker().mutable_options().cluster_name = name;
+  apply(call, metadata::PutParameter{{"", "", "cluster_name", json::serialize(json::value(name))}});
+}
+
+}  // namespace
+
+void add_policy_methods(AdminTable& table) {
+  table["list_policies"] = {Needs::app_and_vhost, list_policies<false>};
+  table["list_operator_policies"] = {Needs::app_and_vhost, list_policies<true>};
+  table["set_policy"] = {Needs::app_and_vhost, set_policy<false>};
+  table["set_operator_policy"] = {Needs::app_and_vhost, set_policy<true>};
+  table["clear_policy"] = {Needs::app_and_vhost, clear_policy<false>};
+  table["clear_operator_policy"] = {Needs::app_and_vhost, clear_policy<true>};
+  table["list_policies_that_match"] = {Needs::app_and_vhost, list_policies_that_match};
+  table["set_parameter"] = {Needs::app_and_vhost, set_parameter};
+  table["clear_parameter"] = {Needs::app_and_vhost, clear_parameter};
+  table["list_parameters"] = {Needs::app_and_vhost, list_parameters};
+  table["set_global_parameter"] = {Needs::app, set_global_parameter};
+  table["clear_global_parameter"] = {Needs::app, clear_global_parameter};
+  table["list_global_parameters"] = {Needs::app, list_global_parameters};
+  table["set_cluster_name"] = {Needs::app, set_cluster_name};
+}
+
+}  // namespace warren::server
