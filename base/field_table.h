@@ -44,12 +44,12 @@ class FieldTable {
   /// Replaces the first value of that name, or appends.
   void set(std::string name, FieldValue value);
   bool erase(std::string_view name);
-  bool empty() const { return entries_.empty(); }
-  std::size_t size() const { return entries_.size(); }
+  bool empty() const;
+  std::size_t size() const;
   const std::vector<Entry>& entries() const { return entries_; }
   std::vector<Entry>& entries() { return entries_; }
-  auto begin() const { return entries_.begin(); }
-  auto end() const { return entries_.end(); }
+  std::vector<Entry>::const_iterator begin() const;
+  std::vector<Entry>::const_iterator end() const;
 
   /// The encoded pairs, without the leading 32-bit length.
   std::string encode() const;
@@ -92,5 +92,15 @@ struct FieldValue {
   /// AMQP type name as RabbitMQ prints it: longstr, signedint, bool, table, ...
   const char* type_name() const;
 };
+
+// Down here, because they need the whole FieldValue.
+inline bool FieldTable::empty() const { return entries_.empty(); }
+inline std::size_t FieldTable::size() const { return entries_.size(); }
+inline std::vector<FieldTable::Entry>::const_iterator FieldTable::begin() const {
+  return entries_.begin();
+}
+inline std::vector<FieldTable::Entry>::const_iterator FieldTable::end() const {
+  return entries_.end();
+}
 
 }  // namespace warren

@@ -8,7 +8,8 @@ if(WARREN_SANITIZE)
   target_link_options(warren_flags INTERFACE -fsanitize=address,undefined)
 endif()
 if(WARREN_FUZZ)
-  target_compile_options(warren_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined)
+  target_compile_options(warren_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+    -fno-sanitize-recover=undefined -O1 -Wno-error)  # another compiler has other warnings
   target_link_options(warren_flags INTERFACE -fsanitize=address,undefined)
 endif()
 

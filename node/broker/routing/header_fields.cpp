@@ -66,6 +66,18 @@ void set_value(HeaderField& field, const amqp::RawValue& raw) {
   }
 }
 
+/// Stable. Few fields are the rule: std::stable_sort would allocate for them.
+void sort_by_name(std::vector<HeaderField>& fields) {
+  const auto before = [](const HeaderField& a, const HeaderField& b) { return a.name < b.name; };
+  constexpr std::size_t kFew = 16;
+  if (fields.size() > kFew) {
+    std::stable_sort(fields.begin(), fields.end(), before);
+    return;
+  }
+  for (auto at = fields.begin(); at != fields.end(); ++at)
+    std::rotate(std::upper_bound(fields.begin(), at, *at, before), at, at + 1);
+}
+
 }  // namespace
 
 bool read_fields(std::string_view pairs, std::vector<HeaderField>& out) {
@@ -80,8 +92,7 @@ bool read_fields(std::string_view pairs, std::vector<HeaderField>& out) {
     field.name = pair.name;
     set_value(field, pair.value);
   }
-  std::stable_sort(out.begin(), out.end(),
-                   [](const HeaderField& a, const HeaderField& b) { return a.name < b.name; });
+  sort_by_name(out);
   return true;
 }
 

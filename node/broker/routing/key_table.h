@@ -20,7 +20,7 @@ class KeyTable {
  public:
   T* find(std::string_view key) {
     const std::size_t at = locate(key, hash_of(key));
-    return at == kNone ? nullptr : &entries_[slots_[at].entry - 1].second;
+    return at == kNone ? nullptr : &entries_[slots_[at].entry - 1].value;
   }
   const T* find(std::string_view key) const { return const_cast<KeyTable*>(this)->find(key); }
 
@@ -28,27 +28,27 @@ class KeyTable {
   T& operator[](std::string_view key) {
     const std::uint32_t hash = hash_of(key);
     if (const std::size_t at = locate(key, hash); at != kNone)
-      return entries_[slots_[at].entry - 1].second;
+      return entries_[slots_[at].entry - 1].value;
     if ((size_ + 1) * 4 > slots_.size() * 3) grow();
     std::uint32_t entry;
     if (!free_.empty()) {
       entry = free_.back();
       free_.pop_back();
-      entries_[entry - 1] = {std::string(key), T{}};
+      entries_[entry - 1] = Entry{std::string(key), T{}};
     } else {
-      entries_.emplace_back(std::string(key), T{});
+      entries_.push_back(Entry{std::string(key), T{}});
       entry = static_cast<std::uint32_t>(entries_.size());
     }
     place({hash, entry});
     ++size_;
-    return entries_[entry - 1].second;
+    return entries_[entry - 1].value;
   }
 
   bool erase(std::string_view key) {
     std::size_t at = locate(key, hash_of(key));
     if (at == kNone) return false;
     const std::uint32_t entry = slots_[at].entry;
-    entries_[entry - 1] = {};
+    entries_[entry - 1] = Entry{};
     free_.push_back(entry);
     --size_;
     // Whatever was pushed past this slot moves back into the gap.
@@ -68,13 +68,17 @@ class KeyTable {
   template <class Use>
   void each_value(Use use) const {
     for (const Slot& slot : slots_)
-      if (slot.entry != 0) use(entries_[slot.entry - 1].second);
+      if (slot.entry != 0) use(entries_[slot.entry - 1].value);
   }
 
  private:
   struct Slot {
     std::uint32_t hash{0};
     std::uint32_t entry{0};  // 1-based; 0 = free
+  };
+  struct Entry {
+    std::string key;
+    T value{};
   };
   static constexpr std::size_t kNone = ~std::size_t{0};
 
@@ -86,7 +90,7 @@ class KeyTable {
   std::size_t locate(std::string_view key, std::uint32_t hash) const {
     if (slots_.empty()) return kNone;
     for (std::size_t at = hash & mask(); slots_[at].entry != 0; at = (at + 1) & mask())
-      if (slots_[at].hash == hash && entries_[slots_[at].entry - 1].first == key) return at;
+      if (slots_[at].hash == hash && entries_[slots_[at].entry - 1].key == key) return at;
     return kNone;
   }
   void place(Slot slot) {
@@ -102,7 +106,7 @@ class KeyTable {
   }
 
   std::vector<Slot> slots_;
-  std::vector<std::pair<std::string, T>> entries_;
+  std::vector<Entry> entries_;
   std::vector<std::uint32_t> free_;
   std::size_t size_{0};
 };
