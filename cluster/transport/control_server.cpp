@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "cluster/transport/call_stream.h"
 #include "cluster/transport/grpc_common.h"
+#include "cluster/transport/node_registry.h"
 #include "proto/control.grpc.pb.h"
 
 #include <boost/json.hpp>
@@ -114,11 +115,24 @@ class ControlService final : public control::v1::Control::CallbackService {
                                              sessions_.self().node_name);
     auto* reactor = new CallReactor(state, calls_);
     auto sink = std::make_shared<StreamSink>(state, wanted_columns(args.get_object()));
-    handler_.call(request->method(), std::move(args.get_object()), std::move(sink));
+    if (request->method() == "locate_node") {
+      locate(args.get_object(), *sink);
+    } else {
+      handler_.call(request->method(), std::move(args.get_object()), std::move(sink));
+    }
     return reactor;
   }
 
  private:
+  /// The port of another node of this host, for tools that only know the host.
+  void locate(const boost::json::object& args, CallSink& sink) const {
+    const auto* name = args.if_contains("name");
+    if (name == nullptr || !name->is_string()) return sink.fail(Errc::invalid_argument, "name is missing");
+    const auto entry = find_node(std::string(name->get_string()), options_.registry);
+    if (!entry) return sink.fail(Errc::not_found, "no such node runs on this host");
+    sink.done(boost::json::object{{"name", entry->name}, {"port", entry->port}});
+  }
+
   Handler& handler_;
   SessionTable& sessions_;
   const ControlServerOptions& options_;
@@ -153,6 +167,7 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   WARREN_ASSERT(!options.cookies.empty());
   quiet_grpc();
   impl_->options = std::move(options);
+  if (impl_->options.registry.empty()) impl_->options.registry = registry_directories();
   const ControlServerOptions& chosen = impl_->options;
   impl_->sessions = std::make_unique<SessionTable>(chosen.cookies, chosen.identity, impl_->clock, impl_->log,
                                                    chosen.limits);

@@ -41,6 +41,7 @@ struct ControlServerOptions {
   std::size_t calls_max{64};                   ///< control calls at once; beyond it: exhausted
   std::size_t call_backlog_max_bytes{64u << 20};  ///< rows of one call not yet sent; beyond it the call fails
   std::vector<std::shared_ptr<RpcModule>> modules;
+  std::vector<std::string> registry;  ///< for `locate_node`; empty: registry_directories()
 };
 
 /// Owner: one thread starts and stops it. `stop` waits until no gRPC thread is left in our code.

@@ -44,6 +44,7 @@ struct Surroundings {
   std::function<std::optional<std::string>(const std::string&)> env;
   std::vector<std::string> registry;               ///< directories of the node registry
   std::vector<std::string> cookie_files;           ///< where the cookie is looked for
+  std::string plugins_file{"/etc/rabbitmq/enabled_plugins"};  ///< unless the node names another
   std::function<std::string(const std::string&)> read_password;  ///< prompt, from a terminal without echo
   std::function<void(long)> sleep_ms;
 };

@@ -3,6 +3,7 @@
 #include "node/ctl/context.h"
 
 #include "cluster/transport/node_registry.h"
+#include "node/config/node_env.h"
 
 #include <netdb.h>
 #include <termios.h>
@@ -60,11 +61,28 @@ std::optional<std::string> environment(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-bool wants_long_names(const std::vector<std::string>& args) {
+/// Variables, rabbitmq-env.conf and the files that follow from them, as the node itself finds them.
+/// A bad setting must not keep the tools from running: it is said, and the variables alone are used.
+void use_settings(Surroundings& world) {
+  world.env = environment;
+  world.cookie_files = transport::CookieSearch::from_environment().files;
+  auto settings = config::this_node_env();
+  if (!settings) {
+    world.err << "Warning: " << settings.error().text << "\n";
+    return;
+  }
+  world.cookie_files = {settings->cookie_file};
+  world.plugins_file = settings->enabled_plugins_file;
+  world.env = [variables = config::process_environment(), node = std::move(*settings)](const std::string& name) {
+    return config::look_up(variables, node, name);
+  };
+}
+
+bool wants_long_names(const Surroundings& world, const std::vector<std::string>& args) {
   for (const std::string& arg : args) {
     if (arg == "-l" || arg == "--longnames") return true;
   }
-  return environment("RABBITMQ_USE_LONGNAME").value_or("") == "true";
+  return world.env("RABBITMQ_USE_LONGNAME").value_or("") == "true";
 }
 
 }  // namespace
@@ -76,10 +94,9 @@ int ctl_main(int argc, char** argv) {
   world.out_is_tty = ::isatty(STDOUT_FILENO) == 1;
   world.in_is_tty = ::isatty(STDIN_FILENO) == 1;
   world.short_host = host.substr(0, host.find('.'));
-  world.long_host = wants_long_names(args) ? long_name(host) : host;
-  world.env = environment;
+  use_settings(world);
+  world.long_host = wants_long_names(world, args) ? long_name(host) : host;
   world.registry = transport::registry_directories();
-  world.cookie_files = transport::CookieSearch::from_environment().files;
   world.read_password = read_line;
   world.sleep_ms = [](long ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
   int code = kExitSoftware;

@@ -30,7 +30,7 @@ struct Plugins {
 std::string default_file(const Context& context, const Invocation& invocation) {
   if (const std::string given = invocation.text("enabled_plugins_file"); !given.empty()) return given;
   if (const auto env = context.world.env("RABBITMQ_ENABLED_PLUGINS_FILE"); env && !env->empty()) return *env;
-  return "/etc/rabbitmq/enabled_plugins";
+  return context.world.plugins_file;
 }
 
 void ask_node(Context& context, const Invocation& invocation, Plugins& plugins) {

@@ -297,6 +297,30 @@ TEST_F(CommandTest, AnotherNodeOnThePortIsNotMistakenForTheOneMeant) {
   EXPECT_EQ(node_.args_of("stop").size(), 0u);
 }
 
+/// A tool on another host knows only the host: the node at the usual port tells where the other one is.
+TEST_F(CommandTest, ANodeIsFoundThroughItsNeighbour) {
+  FakeNode hare;
+  hare.on("start_app");
+  transport::ControlServer second(hare, clock_, log_);
+  transport::ControlServerOptions options;
+  options.address = "127.0.0.1";
+  options.cookies = {transport::cookie_of("COOKIECOOKIECOOKIE12")};
+  options.identity = transport::identity("hare@localhost");
+  const auto port = second.start(options);
+  ASSERT_TRUE(port);
+  transport::NodeEntry entry;
+  entry.name = "hare@localhost";
+  entry.port = *port;
+  const auto registered = transport::NodeRegistration::publish(entry, {dir_.path("run")});
+  ASSERT_TRUE(registered);
+  tool_registry_ = {dir_.path("empty")};
+  env_["RABBITMQ_NODENAME"] = "hare@localhost";
+  env_["RABBITMQ_NODE_PORT"] = std::to_string(server_->port() - 20000);
+  const Printed printed = run({"start_app"});
+  EXPECT_EQ(printed.exit, 0) << printed.err;
+  EXPECT_EQ(hare.call_count(), 1u);
+}
+
 TEST(NodeNameTest, ShortAndLongNamesOfOneNode) {
   EXPECT_TRUE(same_node("rabbit@n1", "rabbit@n1"));
   EXPECT_TRUE(same_node("rabbit@n1", "rabbit@n1.example"));

@@ -78,6 +78,7 @@ class CtlTest : public ::testing::Test {
     options.address = "127.0.0.1";
     options.cookies = {transport::cookie_of(secret)};
     options.identity = transport::identity(name);
+    options.registry = {dir_.path("run")};
     registration_ = {};
     server_ = std::make_unique<transport::ControlServer>(node_, clock_, log_);
     const auto port = server_->start(options);
@@ -105,7 +106,7 @@ class CtlTest : public ::testing::Test {
       const auto found = env_.find(name);
       return found == env_.end() ? std::nullopt : std::optional<std::string>(found->second);
     };
-    world.registry = {dir_.path("run")};
+    world.registry = tool_registry_.empty() ? std::vector<std::string>{dir_.path("run")} : tool_registry_;
     world.cookie_files = {cookie_file_};
     world.read_password = [&in](const std::string&) {
       std::string line;
@@ -127,6 +128,7 @@ class CtlTest : public ::testing::Test {
   std::unique_ptr<transport::ControlServer> server_;
   transport::NodeRegistration registration_;
   std::string cookie_file_;
+  std::vector<std::string> tool_registry_;
   std::string input_;
   std::map<std::string, std::string> env_;
 };
