@@ -69,29 +69,34 @@ configure() {
   fi
 }
 
-# build target...: quiet, with a line every quarter of a minute.
+# build target...: quiet; says how much there is to do, then a line every quarter of a minute.
 build() {
-  local jobs steps log=$build_dir/build.log last=$SECONDS begin=$SECONDS line
+  local jobs log=$build_dir/build.log last=$SECONDS begin=$SECONDS told=false line done_steps all_steps
   jobs=$(build_jobs)
-  steps=$(ninja -C "$build_dir" -n "$@" 2>/dev/null | grep -c '^\[[1-9]' || true)
-  if [ "$steps" -eq 0 ]; then
-    say "the build is up to date"
-    return
-  fi
-  say "building: $steps steps on $jobs processors, about $(((steps * 6 / jobs + 59) / 60)) min the first time, less with a warm ccache"
   : >"$log"
+  # What is out of date is known only from ninja's own first line: a dry run stops at its check of the globs.
   if ! ninja -C "$build_dir" -j "$jobs" "$@" 2>&1 | while IFS= read -r line; do
     printf '%s\n' "$line" >>"$log"
-    if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] && [ $((SECONDS - last)) -ge 15 ]; then
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+    done_steps=${BASH_REMATCH[1]} all_steps=${BASH_REMATCH[2]}
+    if ! $told && [ "$all_steps" -gt 2 ]; then
+      told=true
+      say "building: $all_steps steps on $jobs processors, about $(((all_steps * 5 / jobs + 59) / 60)) min the first time, less with a warm ccache"
+    fi
+    if [ $((SECONDS - last)) -ge 15 ]; then
       last=$SECONDS
-      printf '   %3d %%  (%s of %s, %d s)\n' $((BASH_REMATCH[1] * 100 / BASH_REMATCH[2])) \
-        "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" $((SECONDS - begin))
+      printf '   %3d %%  (%s of %s, %d s)\n' $((done_steps * 100 / all_steps)) \
+        "$done_steps" "$all_steps" $((SECONDS - begin))
     fi
   done; then
     grep -A 25 '^FAILED' "$log" | grep -v '^/usr/bin/c' | head -n 60 >&2
     fail "the build failed (whole log: $log)"
   fi
-  say "built in $((SECONDS - begin)) s"
+  if grep -q '^ninja: no work' "$log"; then
+    say "the build is up to date"
+  else
+    say "built in $((SECONDS - begin)) s"
+  fi
 }
 
 # The names under which the one program is called.
