@@ -1,9 +1,9 @@
 #include "node/server/app.h"
 
 #include "base/bytes.h"
-#include "node/broker/definitions.h"
 #include "node/access/passwords.h"
 #include "node/broker/session.h"
+#include "node/server/definitions_path.h"
 #include "storage/disc/disc_store.h"
 #include "storage/journal/thread_committer.h"
 #include "storage/memory/memory_store.h"
@@ -173,8 +173,13 @@ Result<void> App::seed() {
 }
 
 Result<void> App::load_definitions(const std::string& path) {
-  auto commands = broker::read_definitions_path(path, broker_->catalogue(),
-                                                [this](std::span<char> into) { random(into); });
+  broker::ImportOptions options;
+  options.random = [this](std::span<std::uint8_t> into) {
+    random({reinterpret_cast<char*>(into.data()), into.size()});
+  };
+  options.password_hashing = settings_.access.password_hashing;
+  options.default_queue_type = broker_->options().default_queue_type;
+  auto commands = read_definitions_path(path, broker_->catalogue(), options);
   if (!commands) return commands.error();
   std::optional<Error> failed;
   broker_->apply_all(*commands, [&failed](const Result<void>& result) {
