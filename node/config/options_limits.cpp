@@ -295,6 +295,18 @@ const std::vector<OptionSpec>& limit_options() {
       {.key = "message_interceptors.$name.$name",
        .state = OptionState::accepted,
        .doc = "Message interceptors."},
+      {.key = "message_interceptors.incoming.set_header_timestamp.overwrite",
+       .type = choice,
+       .choices = "true|false",
+       .doc = "Once set, messages get the time of their arrival (`timestamp`, `timestamp_in_ms`); "
+              "`true` also in place of the publisher's.",
+       .example = "message_interceptors.incoming.set_header_timestamp.overwrite = false"},
+      {.key = "message_interceptors.incoming.set_header_routing_node.overwrite",
+       .type = choice,
+       .choices = "true|false",
+       .doc = "Once set, messages get the node that routed them (`x-routed-by`); `true` also in "
+              "place of the publisher's.",
+       .example = "message_interceptors.incoming.set_header_routing_node.overwrite = false"},
       {.key = "message_interceptors.incoming.$name.$name",
        .state = OptionState::accepted,
        .doc = "Message interceptors."},

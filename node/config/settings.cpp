@@ -173,6 +173,12 @@ QueueSettings queues(const Config& c) {
   out.confirm_after = c.get_string("warren.confirm_after");
   out.default_consumer_prefetch =
       static_cast<std::uint16_t>(c.get_int("warren.default_consumer_prefetch"));
+  const auto stamp = [&](const std::string& key) -> std::optional<bool> {
+    const std::string text = c.get_string("message_interceptors.incoming." + key + ".overwrite");
+    return text.empty() ? std::nullopt : std::optional{text == "true"};
+  };
+  out.stamp_time = stamp("set_header_timestamp");
+  out.stamp_node = stamp("set_header_routing_node");
   out.consumer_grace_ms = c.get_int("warren.consumer_grace");
   out.queue_memory = c.get_int("warren.queue_memory");
   out.queues_memory = c.get_int("warren.queues_memory");

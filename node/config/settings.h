@@ -90,6 +90,8 @@ struct QueueSettings {
   std::int64_t rebuild_rate{50 << 20};
   std::string confirm_after;
   std::uint16_t default_consumer_prefetch{0};  ///< 0: unlimited
+  std::optional<bool> stamp_time;              ///< set: put the time on messages; true: overwrite
+  std::optional<bool> stamp_node;              ///< the same for the routing node
   std::int64_t consumer_grace_ms{2000};
   std::int64_t queue_memory{16 << 20}, queues_memory{256 << 20};
   std::int64_t uncommitted_bytes{64 << 20};

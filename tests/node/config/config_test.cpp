@@ -224,6 +224,13 @@ TEST_F(ConfigTest, AcceptedKeysAreSaidAndStillChecked) {
   expect_contains(refusal("num_acceptors.tcp = many\n"), "many");
 }
 
+TEST_F(ConfigTest, InterceptorsAreOffUntilSet) {
+  EXPECT_EQ(make_settings(loaded()).queues.stamp_time, std::nullopt);
+  const std::string key = "message_interceptors.incoming.set_header_timestamp.overwrite";
+  EXPECT_EQ(make_settings(with(key + " = true\n")).queues.stamp_time, true);
+  EXPECT_EQ(make_settings(with(key + " = false\n")).queues.stamp_time, false);
+}
+
 TEST_F(ConfigTest, AliasesMeanTheSame) {
   EXPECT_EQ(with("max_connections = 7\n").get_int("connection_max"), 7);
   EXPECT_EQ(with("connection_max = infinity\n").get_int("connection_max"), kInfinity);

@@ -14,7 +14,8 @@ constexpr const char* kConf =
     "log.file.rotation.date = $W5D16\ndisk_free_limit.absolute = 50MB\nmqtt.x = $(HOME)\n"
     "vm_memory_high_watermark.relative = 0.4\nloopback_users.a\\.b = true\n";
 constexpr const char* kEnvConf =
-    "# c\nexport NODENAME=rabbit@h\nNODE_PORT='5673' MOTD_FILE=\"x \\\" ${HOME:-y} $A\"\n[ -f x ] && . "
+    "# c\nexport NODENAME=rabbit@h\nNODE_PORT='5673' MOTD_FILE=\"x \\\" ${HOME:-y} $A\"\n[ -f x ] "
+    "&& . "
     "y\nA=`b`\\\n";
 constexpr const char* kTerms =
     "%% c\n[{rabbit,[{tcp_listeners,[5673,{\"::1\",1}]},{default_user,<<\"k\">>},{disk_free_limit,"
