@@ -91,8 +91,10 @@ void Channel::on_closed() {
   broker_.count_channel(-1);
   ++broker_.totals.channels_closed;
   for (auto& batch : outstanding_) batch->abandon();
+  for (auto& batch : tx_batches_) batch->abandon();
   if (batch_) batch_->abandon();
   outstanding_.clear();
+  tx_batches_.clear();
   if (!reply_token_.empty()) broker_.replies().remove(reply_token_);
   for (auto& [tag, consumer] : consumers_) consumer->queue()->release(consumer->holder());
   for (auto& consumer : retired_) consumer->queue()->release(consumer->holder());

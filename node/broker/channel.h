@@ -22,7 +22,8 @@ namespace warren::broker {
 
 /// Owner: its session's thread.
 /// Invariants: 1. a batch is handed to queues only with complete records; 2. outstanding_ holds the
-/// batches whose confirms are not sent, in order of their sequence numbers; 3. unacked_ is sorted by
+/// batches whose confirms are not sent, in order of their sequence numbers, and no batch that may
+/// outlive the channel still names it as its publisher; 3. unacked_ is sorted by
 /// delivery tag.
 class Channel final : public amqp::ChannelHandler, public Publisher {
  public:
@@ -220,6 +221,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::vector<TxPublish> tx_publishes_;
   std::vector<TxSettle> tx_settles_;
   std::uint32_t commits_waiting_{0};
+  std::vector<PublishBatchRef> tx_batches_;  // of the commit under way
   std::function<void()> commit_done_;
 };
 

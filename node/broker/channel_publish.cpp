@@ -286,7 +286,13 @@ void Channel::flush_batch() {
     const std::size_t used = batch->block->size();
     next_capacity_ = std::clamp(used * 2, kBlockMin, kBlockMax);
     if (used * 2 < batch->block->capacity()) batch->block = Block::copy_of(batch->block->bytes());
-    if (batch->first_seq != 0) outstanding_.push_back(batch);
+    // Only who still listens may be told: see on_closed.
+    if (batch->first_seq != 0)
+      outstanding_.push_back(batch);
+    else if (batch->in_tx)
+      tx_batches_.push_back(batch);
+    else
+      batch->abandon();
     batch->expect();
     for (Target* t : dirty_) {
       t->listed = false;

@@ -67,6 +67,7 @@ void Channel::commit() {
 }
 
 void Channel::finish_commit() {
+  tx_batches_.clear();
   // What was settled must be as durable as what was published.
   broker_.when_durable([this, alive = alive()] {
     if (alive.expired() || !commit_done_) return;
