@@ -45,8 +45,10 @@ Error no_answer(const ControlTarget& target, const std::string& address, const g
     return make_error(Errc::timeout, fmt::format("no answer from {} port {} ({}) in time", target.host,
                                                  target.port, address));
   }
-  return make_error(Errc::unavailable, fmt::format("cannot connect to {} port {} ({}): {}", target.host,
-                                                   target.port, address, status.error_message()));
+  const std::string& why = status.error_message();
+  const std::size_t last = why.rfind(": ");
+  return make_error(Errc::unavailable, fmt::format("cannot connect to {} port {} ({}): {}", target.host, target.port,
+                                                   address, last == std::string::npos ? why : why.substr(last + 2)));
 }
 
 }  // namespace

@@ -10,8 +10,14 @@
 #include <fmt/format.h>
 #include <grpcpp/resource_quota.h>
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 
 namespace warren::transport {
 namespace {
@@ -139,6 +145,33 @@ class ControlService final : public control::v1::Control::CallbackService {
   std::atomic<std::size_t> calls_{0};
 };
 
+/// Why the address cannot be had, which gRPC does not say: tries the same itself.
+std::string bind_error(const std::string& address, std::uint16_t port) {
+  sockaddr_storage where{};
+  socklen_t size = sizeof(sockaddr_in);
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&where);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&where);
+  if (::inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    size = sizeof(sockaddr_in6);
+  } else if (::inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+  } else {
+    return "not a numeric address";
+  }
+  const int fd = ::socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return std::strerror(errno);
+  const int on = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&where), size) == 0 && ::listen(fd, 1) == 0;
+  const int error = errno;
+  ::close(fd);
+  // Held only for a moment: typical of ports in the range that outgoing connections take theirs from.
+  return bound ? "the port was in use a moment ago; keep it out of net.ipv4.ip_local_port_range" : std::strerror(error);
+}
+
 std::string endpoint(const std::string& address, std::uint16_t port) {
   const bool v6 = address.find(':') != std::string::npos;
   return v6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
@@ -195,9 +228,8 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   impl_->server = builder.BuildAndStart();
   if (impl_->server == nullptr || bound == 0) {
     impl_->server.reset();
-    return make_error(Errc::io, fmt::format("cannot listen on {} (inter-node and CLI communication): the port is "
-                                            "in use or the address is not of this host",
-                                            where));
+    return make_error(Errc::io, fmt::format("cannot listen on {} (inter-node and CLI communication): {}", where,
+                                            bind_error(chosen.address, chosen.port)));
   }
   impl_->port = static_cast<std::uint16_t>(bound);
   return impl_->port;

@@ -31,10 +31,9 @@ Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerId
   const std::lock_guard guard(lock_);
   const Millis now = clock_.steady_ms();
   expire(now);
-  if (throttled(address, now)) {
-    return make_error(Errc::exhausted,
-                      fmt::format("too many failed handshakes from {}; {} listens again in at most {} s", address,
-                                  self_.node_name, limits_.failure_window_ms / 1000));
+  if (const Millis wait = throttled(address, now); wait > 0) {
+    return make_error(Errc::exhausted, fmt::format("too many failed handshakes from {}; {} listens again in {} ms",
+                                                   address, self_.node_name, wait));
   }
   auto refuse = [&](Error error) {
     note_failure(address, now);
@@ -82,7 +81,7 @@ Result<std::string> SessionTable::prove(const std::string& address, const std::s
   const std::lock_guard guard(lock_);
   const Millis now = clock_.steady_ms();
   expire(now);
-  if (throttled(address, now)) {
+  if (throttled(address, now) > 0) {
     return make_error(Errc::exhausted, fmt::format("too many failed handshakes from {}", address));
   }
   const auto found = pending_.find(session_id);
@@ -153,27 +152,31 @@ void SessionTable::open_session(const std::string& id, std::string key, PeerIden
   sessions_.emplace(id, std::move(session));
 }
 
-bool SessionTable::throttled(const std::string& address, Millis now) {
+Millis SessionTable::throttled(const std::string& address, Millis now) {
   const auto found = failures_.find(address);
-  if (found == failures_.end()) return false;
-  if (now - found->second.since >= limits_.failure_window_ms) {
+  if (found == failures_.end()) return 0;
+  Failures& failures = found->second;
+  failures.level -= now - failures.at;
+  failures.at = now;
+  if (failures.level <= 0) {
     failures_.erase(found);
-    return false;
+    return 0;
   }
-  return found->second.count >= limits_.failures_max;
+  const Millis room = static_cast<Millis>(limits_.failures_max - 1) * limits_.failure_regain_ms;
+  return std::max<Millis>(0, failures.level - room);
 }
 
 void SessionTable::note_failure(const std::string& address, Millis now) {
   ++refused_;
   if (failures_.size() >= limits_.failing_addresses_max && !failures_.contains(address)) {
     auto oldest = std::min_element(failures_.begin(), failures_.end(), [](const auto& a, const auto& b) {
-      return a.second.since < b.second.since;
+      return a.second.at < b.second.at;
     });
     failures_.erase(oldest);
   }
   Failures& failures = failures_[address];
-  if (failures.count == 0) failures.since = now;
-  ++failures.count;
+  failures.level = std::max<Millis>(0, failures.level - (now - failures.at)) + limits_.failure_regain_ms;
+  failures.at = now;
 }
 
 void SessionTable::expire(Millis now) {

@@ -24,8 +24,8 @@ struct SessionLimits {
   std::size_t sessions_max{4096};       ///< the longest unused goes first
   Millis pending_ttl_ms{10'000};
   Millis session_idle_ms{900'000};
-  std::size_t failures_max{10};         ///< per address within the window; then refused unheard
-  Millis failure_window_ms{30'000};
+  std::size_t failures_max{10};         ///< per address in a burst; then refused unheard
+  Millis failure_regain_ms{500};        ///< one more is allowed each such time
   std::size_t failing_addresses_max{1024};
 };
 
@@ -84,12 +84,14 @@ class SessionTable {
     std::list<std::string>::iterator used;
     Millis last_ms{0};
   };
+  /// A bucket that leaks `failure_regain_ms` worth of failures as time goes by.
   struct Failures {
-    std::size_t count{0};
-    Millis since{0};
+    Millis level{0};
+    Millis at{0};
   };
 
-  bool throttled(const std::string& address, Millis now);
+  /// 0, or how long until the address is heard again.
+  Millis throttled(const std::string& address, Millis now);
   void note_failure(const std::string& address, Millis now);
   void expire(Millis now);
   void open_session(const std::string& id, std::string key, PeerIdentity peer, Millis now);

@@ -207,7 +207,7 @@ TEST_F(ControlTest, AFullBacklogFailsTheCallInsteadOfGrowing) {
 TEST_F(ControlTest, TooManyFailuresAreNotHeardAnyMore) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(connect("WRONG").error().code, Errc::unauthenticated);
   EXPECT_EQ(connect().error().code, Errc::exhausted);
-  clock_.advance(30'000);
+  clock_.advance(500);
   EXPECT_TRUE(connect());
 }
 

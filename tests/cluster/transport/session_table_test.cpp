@@ -106,7 +106,12 @@ TEST_F(SessionTableTest, FailuresAreRateLimitedPerAddress) {
   }
   EXPECT_EQ(greet(table).error().code, Errc::exhausted);
   EXPECT_TRUE(greet(table, "RIGHTRIGHTRIGHTRIGHT", "10.0.0.2")) << "others are not held back";
-  clock_.advance(30'000);
+  clock_.advance(500);
+  const auto held = greet(table, "WRONGWRONGWRONGWRONG");
+  ASSERT_TRUE(held) << "one more try after a moment";
+  EXPECT_FALSE(table.prove("10.0.0.1", held->transcript.session_id, held->proof()));
+  EXPECT_EQ(greet(table).error().code, Errc::exhausted) << "and only one";
+  clock_.advance(5'000);
   EXPECT_TRUE(greet(table));
 }
 
