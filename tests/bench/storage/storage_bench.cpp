@@ -1,5 +1,5 @@
 // What a synced write of large log values costs, through our store and through RocksDB alone.
-// usage: storage_bench <dir> <store|raw|committer> <value KiB> <values per sync> <total MiB>
+// usage: storage_bench <dir> open | storage_bench <dir> <store|raw|committer> <value KiB> <values per sync> <total MiB>
 
 #include "base/log.h"
 #include "storage/disc/disc_store.h"
@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -141,9 +142,34 @@ void run_raw(const Plan& plan) {
   delete db;
 }
 
+/// How long an open takes and what an idle store occupies.
+int run_open(const std::string& dir) {
+  NullLogger log;
+  DiscOptions options;
+  options.path = dir;
+  const double began = now();
+  auto store = open_disc_store(options, log);
+  if (!store) {
+    fmt::print("{}\n", store.error().text);
+    return 1;
+  }
+  fmt::print("open {:.0f} ms\n", (now() - began) * 1e3);
+  std::FILE* status = std::fopen("/proc/self/status", "r");
+  char line[256];
+  while (status != nullptr && std::fgets(line, sizeof line, status) != nullptr) {
+    const std::string text = line;
+    if (text.starts_with("VmRSS") || text.starts_with("RssAnon") || text.starts_with("Threads")) {
+      fmt::print("{}", text);
+    }
+  }
+  if (status != nullptr) std::fclose(status);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[2]) == "open") return run_open(argv[1]);
   if (argc < 6) {
     fmt::print("usage: storage_bench <dir> <store|raw|committer> <value KiB> <values per sync> <total MiB>\n");
     return 1;
