@@ -58,6 +58,7 @@ void LocalLog::checkpoint(std::vector<std::pair<std::string, std::optional<std::
   floor.checkpoint = covers;
   floor.live = std::make_shared<const std::vector<std::uint64_t>>(std::move(live));
   journal_.open_.floors.push_back({uid_, std::move(floor)});
+  journal_.must_sync_ = true;  // a floor may only follow a checkpoint that a crash cannot take back
   journal_.note(*this);
 }
 
