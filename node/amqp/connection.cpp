@@ -159,7 +159,7 @@ bool Connection::take_frame(std::uint8_t type, std::uint16_t channel, std::strin
     return true;
   }
   if (payload.size() < 4) {
-    frame_error(ReplyCode::syntax_error, "method frame without a method");
+    frame_error(ReplyCode::frame_error, "method frame without a method");
     return true;
   }
   connection_method(load_be<MethodId>(payload.data()), payload.substr(4));
@@ -181,7 +181,7 @@ bool Connection::channel_frame(std::uint8_t type, std::uint16_t number, std::str
     return true;
   }
   if (type == kFrameMethod && payload.size() < 4) {
-    frame_error(ReplyCode::syntax_error, "method frame without a method");
+    frame_error(ReplyCode::frame_error, "method frame without a method");
     return true;
   }
   Slot* s = slot(number);
@@ -345,7 +345,7 @@ void Connection::on_start_ok(std::string_view arguments) {
   client_properties_ = std::move(*properties);
   const Login login = handler_.login(method.mechanism, method.response.text, client_properties_);
   if (login.outcome == Login::Outcome::refused && client_can("authentication_failure_close")) {
-    close({ReplyCode::access_refused, login.text, ConnectionStartOk::kId});
+    close({ReplyCode::access_refused, login.text, 0});
     return;
   }
   if (login.outcome != Login::Outcome::ok) return refuse(login.text, limits_.untrusted_close_ms);
@@ -416,7 +416,7 @@ void Connection::open_channel(std::uint16_t number, std::string_view arguments) 
     return close({ReplyCode::not_allowed,
                   "number of channels opened (" + std::to_string(channel_count_) +
                       ") has reached the negotiated channel_max (" + std::to_string(channel_max_) + ")",
-                  ChannelOpen::kId});
+                  0});
   auto fresh = std::make_unique<Slot>();
   if (auto error = handler_.open_channel(number, fresh->handler)) {
     if (error->method == 0) error->method = ChannelOpen::kId;

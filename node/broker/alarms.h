@@ -20,11 +20,11 @@ class Alarms {
   std::vector<std::pair<std::string, std::string>> list() const {
     return {active_.begin(), active_.end()};
   }
-  /// The text of connection.blocked: "low on memory", "low on disk" or both.
+  /// The text of connection.blocked: "low on memory", "low on disk" or "low on disk & memory" (asked RabbitMQ 3.10.8).
   std::string reason() const {
     bool memory = false, disk = false;
     for (const auto& [node, resource] : active_) (resource == "memory" ? memory : disk) = true;
-    if (memory && disk) return "low on memory & low on disk";
+    if (memory && disk) return "low on disk & memory";
     return memory ? "low on memory" : "low on disk";
   }
 

@@ -85,14 +85,15 @@ void Broker::on(const metadata::ExchangeDeleted& effect) {
 
 void Broker::on(const metadata::QueuePut& effect) {
   const auto& def = effect.def;
-  auto& queue = queues_[def.uid];
-  if (queue) return;
+  if (queues_.contains(def.uid)) return;
   ++totals.queues_declared;
   if (def.exclusive) exclusive_[def.owner_connection].insert(def.uid);
   QueueLog* log = def.durable ? env_.open_log(def.uid) : nullptr;
-  queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
+  auto queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
+  queues_.emplace(def.uid, queue);
   if (log != nullptr) env_.attach_queue(def.uid, queue);
   if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.put_queue(def.name, def.uid);
+  want_pump(*queue);  // what its constructor asked for could not be noted yet
 }
 
 void Broker::on(const metadata::QueueDeleted& effect) {
