@@ -141,6 +141,7 @@ class Core {
   /// Effective, and a majority confirmed us less than the lease ago.
   bool lease_valid() const;
   const Config& config() const { return configs_.back().second; }
+  Index config_index() const { return configs_.back().first; }
   bool config_pending() const { return configs_.back().first > hard_.commit; }
   /// Membership and term at `index`, for a checkpoint. Requires: index within the log.
   LogBase describe(Index index) const;

@@ -21,7 +21,10 @@ bool Core::majority_contact(Millis since) const {
     if (node == options_.self) return true;
     auto found = progress_.find(node);
     if (found == progress_.end()) return false;
-    return std::max(found->second.confirmed_ms(), liveness_->confirmed_ms(node)) >= since;
+    // What the nodes proved to each other before we led says nothing about this leadership.
+    Millis by_node = liveness_->confirmed_ms(node);
+    if (by_node < leading_since_) by_node = 0;
+    return std::max(found->second.confirmed_ms(), by_node) >= since;
   });
 }
 

@@ -1,0 +1,121 @@
+// A turn of the node: every group's writes in one batch, every peer's messages in one frame.
+#include "cluster/raft/mutant.h"
+#include "cluster/replica/replica_node.h"
+
+#include <algorithm>
+
+namespace warren::replica {
+
+using storage::GroupUid;
+
+void ReplicaNode::turn() {
+  woken_ = false;
+  constexpr int kMaxRounds = 16;
+  std::vector<GroupMessage> mail;
+  for (int round = 0; round < kMaxRounds && !dirty_.empty() && !failed_; ++round) {
+    Turn turn;
+    Millis now = clock_.steady_ms();
+    std::set<GroupUid> dirty = std::exchange(dirty_, {});
+    auto alive = std::make_shared<std::vector<std::shared_ptr<Group>>>();
+    for (GroupUid uid : dirty) {
+      auto found = groups_.find(uid);
+      if (found == groups_.end()) continue;
+      std::shared_ptr<Group> group = found->second;
+      auto more = group->drain(turn, now);
+      if (!more) return fail_stop(more.error());
+      if (*more) dirty_.insert(uid);
+      alive->push_back(std::move(group));
+    }
+    digests_stale_ = digests_stale_ || turn.roles_changed;
+    // Also keeps removed groups alive until the disc is done with what they ordered.
+    turn.durable.push_back([this, alive] {
+      for (const auto& group : *alive) touch(group->uid());
+    });
+    std::move(turn.mail.begin(), turn.mail.end(), std::back_inserter(mail));
+    turn.mail.clear();
+    if (!turn.batch.empty()) submit(turn);
+  }
+  if (!failed_) send_mail(std::move(mail));
+  if (!dirty_.empty() && !std::exchange(woken_, true)) wake_();
+}
+
+void ReplicaNode::submit(Turn& turn) {
+  auto steps = std::make_shared<std::vector<std::function<void()>>>(std::move(turn.durable));
+  committer_.submit(std::move(turn.batch), storage::Durability::synced,
+                    [this, steps, post = post_, alive = std::weak_ptr<bool>(alive_)](
+                        Result<void> result) {
+    post([this, steps, alive, result] {
+      auto lives = alive.lock();
+      if (lives && *lives) on_durable(*steps, result);
+    });
+  });
+}
+
+void ReplicaNode::on_durable(std::vector<std::function<void()>>& steps,
+                             const Result<void>& result) {
+  if (failed_) return;
+  if (!result && WARREN_MUTANT(8)) {
+    for (auto& [uid, group] : groups_) group->core().write_failed();
+  } else if (!result) {
+    return fail_stop(result.error());
+  }
+  for (auto& step : steps) step();
+}
+
+void ReplicaNode::send_mail(std::vector<GroupMessage> mail) {
+  refresh_digests();
+  std::map<raft::NodeId, Frame> frames;
+  std::map<raft::NodeId, std::size_t> bytes;
+  for (GroupMessage& m : mail) {
+    raft::NodeId to = m.message.to;
+    std::size_t size = 64;
+    if (auto* append = std::get_if<raft::Append>(&m.message.payload)) {
+      for (const raft::Entry& entry : append->entries) size += entry.bytes();
+      // The peer takes less than we give: leave it behind rather than fill memory for it.
+      if (!append->entries.empty() && transport_.unsent_bytes(to) > options_.max_unsent_bytes) {
+        continue;
+      }
+    } else if (auto* chunk = std::get_if<raft::SnapshotChunk>(&m.message.payload)) {
+      size += chunk->body.bytes.size();
+    }
+    Frame& frame = frames[to];
+    if (!frame.messages.empty() && (bytes[to] + size > options_.max_frame_bytes ||
+                                    frame.messages.size() >= kMaxFrameMessages)) {
+      send(to, std::exchange(frame, Frame{}));
+      bytes[to] = 0;
+    }
+    bytes[to] += size;
+    frame.messages.push_back(std::move(m));
+  }
+  for (auto& [to, frame] : frames) send(to, std::move(frame));
+}
+
+void ReplicaNode::send(raft::NodeId to, Frame frame) {
+  frame.head = FrameHead{options_.cluster, options_.self, to, options_.incarnation};
+  transport_.send(to, encode_frame(frame));
+}
+
+void ReplicaNode::refresh_digests() {
+  if (!std::exchange(digests_stale_, false)) return;
+  std::map<raft::NodeId, std::uint64_t> led, followed;
+  std::set<raft::NodeId> members;
+  for (auto& [uid, group] : groups_) {
+    const raft::Core& core = group->core();
+    std::uint64_t mark = Prng(uid * 0xD1B54A32D192ED03ULL ^ core.term()).next();
+    for (raft::NodeId node : core.config().members()) {
+      if (node == options_.self) continue;
+      members.insert(node);
+      if (core.role() == raft::Role::leader) led[node] += mark;
+    }
+    if (core.role() == raft::Role::follower && core.leader() != raft::kNoNode) {
+      followed[core.leader()] += mark;
+      members.insert(core.leader());
+    }
+  }
+  std::vector<raft::NodeId> peers(members.begin(), members.end());
+  for (raft::NodeId node : peers) peers_.add(node, clock_.steady_ms());
+  peers_.keep_only(peers);
+  peers_.set_digests(std::move(led), std::move(followed));
+}
+
+}  // namespace warren::replica

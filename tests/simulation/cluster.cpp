@@ -1,0 +1,600 @@
+#include "tests/simulation/cluster.h"
+
+#include "cluster/raft/quorum.h"
+
+#include <algorithm>
+
+namespace warren::simulation {
+namespace {
+
+constexpr std::uint64_t kCluster = 42;
+constexpr int kMachines = 5;
+constexpr int kFirstVoters = 3;
+
+NullLogger& logger() {
+  static NullLogger instance;
+  return instance;
+}
+
+NodeId identity(int slot, int generation) {
+  return NodeId(static_cast<std::uint64_t>(slot + 1 + 100 * generation));
+}
+
+}  // namespace
+
+/// A machine's way to the network; sees every frame that leaves.
+class Cluster::WireTap final : public replica::Transport {
+ public:
+  WireTap(Cluster& cluster, Machine& machine) : cluster_(cluster), machine_(machine) {}
+  void send(NodeId to, std::string frame) override {
+    Machine* target = cluster_.by_id(to);
+    cluster_.inspect_sent(machine_, frame);
+    if (target) cluster_.network_.send(machine_.slot, target->slot, std::move(frame));
+  }
+  std::size_t unsent_bytes(NodeId) const override { return 0; }
+
+ private:
+  Cluster& cluster_;
+  Machine& machine_;
+};
+
+Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
+    : world_(world),
+      checker_(checker),
+      network_(world, [this](int from, int to, std::shared_ptr<const std::string> frame) {
+        deliver(from, to, frame);
+      }) {
+  Prng prng(seed ^ 0xABCDEF);
+  raft_.quiet = prng.chance(3, 4);
+  raft_.inflight.count = prng.chance(1, 3) ? 4 : 256;
+  raft_.max_append_bytes = prng.chance(1, 3) ? 200 : 1 << 20;
+  group_options_.checkpoint_entries = 5 + prng.below(60);
+  group_options_.trailing_entries = prng.below(20);
+  group_options_.laggard_entries = 20 + prng.below(100);
+  group_options_.chunk_bytes = 100 + prng.below(400);
+  group_options_.cache_bytes = prng.chance(1, 2) ? 300 : 1 << 20;
+  client_gap_us_ = prng.chance(1, 2) ? 8'000 : 40'000;
+  bursts_ = prng.chance(1, 3);
+  if (bursts_) group_options_.checkpoint_entries = 1 + prng.below(4);
+  if (prng.chance(1, 3)) {
+    // Hasty: candidates meet, entries travel one by one, terms pass quickly.
+    raft_.election_ms = prng.between(20, 60);
+    raft_.lease_ms = 15;
+    raft_.heartbeat_ms = 10;
+    raft_.quorum_ms = 200;
+    raft_.quiet = false;
+    raft_.max_append_bytes = 1;
+    raft_.inflight.count = 1 + prng.below(4);
+  }
+  std::vector<NodeId> voters;
+  for (int slot = 0; slot < kMachines; ++slot) {
+    machines_.push_back(std::make_unique<Machine>(world, slot));
+    machines_.back()->id = identity(slot, 0);
+    if (slot < kFirstVoters) voters.push_back(identity(slot, 0));
+  }
+  groups_ = {7, 9};
+  for (auto& m : machines_) {
+    start(*m);
+    for (GroupUid group : groups_) {
+      auto machine = std::make_unique<ToyMachine>(checker_, m->id, group);
+      auto made = m->slot < kFirstVoters
+                      ? m->replica->found(group, raft::make_config(voters), std::move(machine))
+                      : m->replica->join(group, std::move(machine));
+      if (!made) checker_.fail("setup", made.error().text);
+    }
+  }
+  client_loop();
+  world_.after(200'000, [this] { operator_loop(); });
+  world_.after(30'000, [this] { client_read(); });
+}
+
+void Cluster::start(Machine& m) {
+  if (m.up()) return;
+  ++m.life;
+  ++m.incarnation;
+  m.backlog.clear();
+  m.paused_until = 0;
+  m.turn_due = false;
+  m.transport = std::make_unique<WireTap>(*this, m);
+  replica::ReplicaOptions options;
+  options.self = m.id;
+  options.cluster = kCluster;
+  options.incarnation = m.incarnation;
+  options.seed = world_.prng.next();
+  options.raft = raft_;
+  options.group = group_options_;
+  auto post = [this, &m, life = m.life](std::function<void()> what) {
+    world_.after(5, [this, &m, life, what = std::move(what)] {
+      if (life == m.life) on(m, what);
+    });
+  };
+  auto wake = [&m] { m.turn_due = true; };
+  auto fatal = [this, &m, life = m.life](const Error&) {
+    world_.after(1'000, [this, &m, life] {
+      if (life != m.life) return;
+      stop(m, false);
+      if (calm_) start(m);
+    });
+  };
+  m.replica = std::make_unique<replica::ReplicaNode>(options, m.disc, m.disc, *m.transport, m.clock,
+                                                     logger(), post, wake, fatal);
+  world_.trace("m{} starts as n{}", m.slot, m.id.value);
+  auto loaded = m.replica->load([&](GroupUid group) {
+    return std::make_unique<ToyMachine>(checker_, m.id, group);
+  });
+  if (!loaded) {
+    m.replica.reset();
+    ++m.life;
+    if (!m.damaged) {
+      checker_.fail("no-silent-shrink",
+                    fmt::format("n{} cannot open its undamaged disc: {}", m.id.value, loaded.error().text));
+    }
+    // It says so and stays away; the operator brings the machine back under a new identity.
+    world_.trace("m{} refuses to start: {}", m.slot, loaded.error().text);
+    m.disc.wipe();
+    m.damaged = false;
+    m.wiped = true;
+    m.id = identity(m.slot, ++m.generation);
+    world_.after(500'000, [this, &m] { start(m); });
+    return;
+  }
+  for (GroupUid group : groups_) {
+    if (m.wiped && !m.replica->core(group)) {
+      (void)m.replica->join(group, std::make_unique<ToyMachine>(checker_, m.id, group));
+    }
+  }
+  for (GroupUid group : groups_) {
+    if (const raft::Core* core = m.replica->core(group)) checker_.observe(m.id, group, *core, true);
+  }
+  schedule_tick(m);
+  after_step(m);
+}
+
+void Cluster::stop(Machine& m, bool silent) {
+  if (!m.up()) return;
+  world_.trace("m{} stops{}", m.slot, silent ? " silently" : "");
+  ++m.life;
+  m.replica.reset();
+  m.backlog.clear();
+  m.disc.crash();
+  if (silent) return;
+  for (auto& other : machines_) {
+    if (other.get() == &m || network_.cut(m.slot, other->slot)) continue;
+    world_.after(world_.prng.between(100, 2'000), [this, &o = *other, id = m.id, life = other->life] {
+      if (o.life == life) on(o, [&o, id] { o.replica->on_peer_down(id); });
+    });
+  }
+}
+
+void Cluster::on(Machine& m, std::function<void()> what) {
+  if (!m.up()) return;
+  if (world_.now() < m.paused_until) {
+    m.backlog.push_back(std::move(what));
+    return;
+  }
+  what();
+  after_step(m);
+}
+
+void Cluster::resume(Machine& m) {
+  while (!m.backlog.empty() && m.up() && world_.now() >= m.paused_until) {
+    auto what = std::move(m.backlog.front());
+    m.backlog.pop_front();
+    what();
+    after_step(m);
+  }
+}
+
+void Cluster::after_step(Machine& m) {
+  for (int i = 0; i < 100 && m.up() && m.turn_due; ++i) {
+    m.turn_due = false;
+    m.replica->turn();
+  }
+  if (!m.up() || m.replica->failed()) return;
+  for (GroupUid group : groups_) {
+    if (const raft::Core* core = m.replica->core(group)) checker_.observe(m.id, group, *core, false);
+  }
+}
+
+void Cluster::schedule_tick(Machine& m) {
+  world_.after(20'000, [this, &m, life = m.life] {
+    if (life != m.life) return;
+    on(m, [this, &m] {
+      m.replica->tick();
+      for (GroupUid group : groups_) {
+        const raft::Core* core = m.replica->core(group);
+        if (core && core->lease_valid()) checker_.leased(m.id, group, core->term(), raft_.lease_ms);
+      }
+    });
+    schedule_tick(m);
+  });
+}
+
+Cluster::Machine* Cluster::by_id(NodeId id) {
+  for (auto& m : machines_) {
+    if (m->id == id) return m.get();
+  }
+  return nullptr;
+}
+
+Cluster::Machine* Cluster::leader_of(GroupUid group) {
+  Machine* best = nullptr;
+  for (auto& m : machines_) {
+    if (!m->up() || world_.now() < m->paused_until) continue;
+    const raft::Core* core = m->replica->core(group);
+    if (!core || !core->effective()) continue;
+    if (!best || core->term() > best->replica->core(group)->term()) best = m.get();
+  }
+  return best;
+}
+
+void Cluster::deliver(int from, int to, const std::shared_ptr<const std::string>& frame) {
+  Machine& target = *machines_[static_cast<std::size_t>(to)];
+  auto decoded = replica::decode_frame(frame);
+  if (!decoded) checker_.fail("codec", decoded.error().text);
+  NodeId sender = decoded->head.from;
+  bool only_pre_votes = !decoded->messages.empty();
+  for (auto& m : decoded->messages) {
+    only_pre_votes = only_pre_votes && std::holds_alternative<raft::PreVote>(m.message.payload);
+  }
+  std::vector<GroupUid> asked;
+  if (only_pre_votes) {
+    for (auto& m : decoded->messages) asked.push_back(m.group);
+  }
+  (void)from;
+  on(target, [this, &target, sender, frame, asked] {
+    std::vector<std::pair<Term, NodeId>> before;
+    for (GroupUid group : asked) {
+      const raft::Core* core = target.replica->core(group);
+      before.emplace_back(core ? core->term() : 0, core ? core->vote() : NodeId{});
+    }
+    target.replica->on_frame(sender, frame);
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+      const raft::Core* core = target.replica->core(asked[i]);
+      if (core && std::pair(core->term(), core->vote()) != before[i]) {
+        checker_.fail("pre-vote-is-pure", fmt::format("n{} g{} changed by a pre-vote", target.id.value, asked[i]));
+      }
+    }
+  });
+}
+
+/// Promises that leave a machine must already be on its disc.
+void Cluster::inspect_sent(Machine& from, const std::string& bytes) {
+  auto frame = replica::decode_frame(std::make_shared<const std::string>(bytes));
+  if (!frame) checker_.fail("codec", frame.error().text);
+  for (const auto& [group, m] : frame->messages) {
+    if (auto* reply = std::get_if<raft::VoteReply>(&m.payload)) {
+      if (reply->granted) checker_.voted(from.id, group, m.term, m.to);
+    } else if (std::holds_alternative<raft::Vote>(m.payload)) {
+      checker_.voted(from.id, group, m.term, from.id);
+    } else if (auto* ack = std::get_if<raft::AppendReply>(&m.payload)) {
+      if (ack->ok && ack->match > 0 && !from.disc.holds(group, ack->match)) {
+        checker_.fail("ack-is-durable", fmt::format("n{} g{} acknowledged {} before it was on disc",
+                                                    from.id.value, group, ack->match));
+      }
+    }
+    if (world_.tracing && !std::holds_alternative<raft::Append>(m.payload) &&
+        !std::holds_alternative<raft::AppendReply>(m.payload)) {
+      world_.trace("n{} -> n{} g{} {} term {}", m.from.value, m.to.value, group,
+                   raft::message_name(m), m.term);
+    }
+  }
+}
+
+void Cluster::check_discs_hold(GroupUid group, Index index, const raft::Core& leader) {
+  // A later membership may need other discs than the one under which this was committed.
+  if (leader.config_index() > index) return;
+  bool held = raft::has_quorum(leader.config(), [&](NodeId node) {
+    Machine* m = by_id(node);
+    // A disc that was lost meanwhile held it when it said so.
+    return !m || m->damaged || m->disc.holds(group, index);
+  });
+  if (!held) {
+    checker_.fail("confirm-after-durability",
+                  fmt::format("g{} index {} confirmed without a majority of discs", group, index));
+  }
+}
+
+void Cluster::client_loop() {
+  Micros pause = bursts_ && world_.prng.chance(1, 40) ? 2'000'000 : 0;
+  world_.after(pause + world_.prng.between(1, 2 * client_gap_us_), [this] { client_loop(); });
+  GroupUid group = groups_[world_.prng.below(groups_.size())];
+  // A client may talk to any node that believes to lead, also to a deposed one.
+  Machine& m = *machines_[world_.prng.below(machines_.size())];
+  Machine* target = world_.prng.chance(1, 4) ? &m : leader_of(group);
+  if (!target || !target->up()) return;
+  const raft::Core* core = target->replica->core(group);
+  if (!core || !core->effective()) return;
+  // Sometimes the decision was made long before the call arrives: the fence must hold.
+  Micros thinking = world_.prng.chance(1, 5) ? world_.prng.between(0, 3'000'000) : 0;
+  world_.after(thinking, [this, target, group, fence = core->term(), life = target->life] {
+    if (life == target->life) client_propose(*target, group, fence);
+  });
+}
+
+void Cluster::client_propose(Machine& m, GroupUid group, Term fence) {
+  on(m, [this, &m, group, fence] {
+    std::vector<raft::Slice> bodies;
+    auto& removable = removable_[group];
+    std::uint64_t count = world_.prng.chance(1, 8) ? 1 + world_.prng.below(8) : 1;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      std::string text = fmt::format("+{}", ++next_text_);
+      if (!removable.empty() && world_.prng.chance(1, 2)) {
+        std::size_t at = world_.prng.below(removable.size());
+        text = fmt::format("-{} {}", removable[at], ++next_text_);
+        removable.erase(removable.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+      bodies.push_back(raft::Slice::of(std::move(text)));
+    }
+    std::string last(bodies.back().bytes);
+    m.replica->propose(group, fence, std::move(bodies), [this, &m, group, fence, last](Result<Index> at) {
+      if (!at) return;
+      checker_.acknowledged(group, *at, fence, hash_bytes(last));
+      if (const raft::Core* core = m.replica->core(group)) check_discs_hold(group, *at, *core);
+      if (last.front() == '+') removable_[group].push_back(*at);
+    });
+  });
+}
+
+void Cluster::client_read() {
+  world_.after(world_.prng.between(1, 60'000), [this] { client_read(); });
+  GroupUid group = groups_[world_.prng.below(groups_.size())];
+  Machine& m = *machines_[world_.prng.below(machines_.size())];
+  Index before = checker_.acknowledged_upto(group);
+  on(m, [this, &m, group, before] {
+    m.replica->read(group, [this, group, before](Result<Index> at) {
+      if (at) checker_.read_answered(group, before, *at);
+    });
+  });
+}
+
+void Cluster::operator_loop() {
+  world_.after(200'000, [this] { operator_loop(); });
+  for (GroupUid group : groups_) repair(group);
+}
+
+/// Brings machines that came back under a new identity into the groups: first as learners, then,
+/// once they have caught up, as voters in the place of what they were.
+void Cluster::repair(GroupUid group) {
+  Machine* leader = leader_of(group);
+  if (!leader) return;
+  on(*leader, [this, leader, group] {
+    const raft::Core* core = leader->replica->core(group);
+    if (!core || !core->effective() || core->config_pending() || core->config().joint()) return;
+    raft::Config target = core->config();
+    for (auto& m : machines_) {
+      if (!m->wiped) continue;
+      for (int g = 0; g < m->generation; ++g) {
+        std::erase(target.learners, identity(m->slot, g));
+      }
+      bool was_voter = false;
+      for (int g = 0; g < m->generation; ++g) was_voter |= core->config().is_voter(identity(m->slot, g));
+      if (!core->config().is_member(m->id)) {
+        target.learners.push_back(m->id);
+      } else if (was_voter && !core->config().is_voter(m->id)) {
+        const raft::Progress* progress = core->progress(m->id);
+        if (!progress || progress->match() + 10 < core->commit_index()) continue;
+        std::erase(target.learners, m->id);
+        for (int g = 0; g < m->generation; ++g) std::erase(target.voters, identity(m->slot, g));
+        target.voters.push_back(m->id);
+      }
+    }
+    raft::Config tidy = raft::make_config(target.voters, target.learners);
+    if (tidy == core->config()) return;
+    if (leader->replica->change_config(group, core->term(), tidy)) {
+      world_.trace("operator repairs g{} through n{}", group, leader->id.value);
+    }
+  });
+}
+
+void Cluster::change_membership(std::uint64_t random) {
+  GroupUid group = groups_[random % groups_.size()];
+  Machine* leader = leader_of(group);
+  if (!leader) return;
+  on(*leader, [this, leader, group, random] {
+    const raft::Core* core = leader->replica->core(group);
+    if (!core || !core->effective()) return;
+    // While a machine is being replaced the operator does nothing else.
+    for (auto& m : machines_) {
+      for (int g = 0; m->wiped && g < m->generation; ++g) {
+        if (core->config().is_voter(identity(m->slot, g))) return;
+      }
+    }
+    Prng prng(random);
+    std::vector<NodeId> voters, learners;
+    for (auto& m : machines_) {
+      if (m->damaged || m->wiped) {
+        if (core->config().is_voter(m->id)) voters.push_back(m->id);
+        continue;
+      }
+      std::uint64_t dice = prng.below(10);
+      if (dice < 7) voters.push_back(m->id);
+      if (dice == 7 || dice == 8) learners.push_back(m->id);
+    }
+    if (voters.size() < 3) return;
+    if (leader->replica->change_config(group, core->term(), raft::make_config(voters, learners))) {
+      world_.trace("operator changes g{} to {} voters {} learners", group, voters.size(), learners.size());
+    }
+  });
+}
+
+/// One disc may be lost only while everybody else holds everything: more than that is beyond
+/// what any majority survives.
+bool Cluster::may_damage(const Machine& victim) {
+  for (GroupUid group : groups_) {
+    Machine* leader = leader_of(group);
+    if (!leader) return false;
+    const raft::Core& core = *leader->replica->core(group);
+    if (core.config_pending() || core.config().joint()) return false;
+    for (const auto& m : machines_) {
+      if (m->damaged) return false;
+      for (int g = 0; g < m->generation; ++g) {
+        if (core.config().is_voter(identity(m->slot, g))) return false;
+      }
+    }
+    for (NodeId node : core.config().voters) {
+      if (node == victim.id) continue;
+      Machine* m = by_id(node);
+      if (!m || !m->up() || !m->disc.holds(group, core.commit_index())) return false;
+      const raft::Core* other = m->replica->core(group);
+      if (!other || other->config_index() != core.config_index()) return false;
+    }
+  }
+  return true;
+}
+
+void Cluster::inject(const Fault& fault) {
+  world_.trace("fault {}", simulation::describe(fault));
+  Machine& m = *machines_[fault.a % machines_.size()];
+  int a = m.slot;
+  int b = static_cast<int>(fault.b % machines_.size());
+  int count = static_cast<int>(machines_.size());
+  switch (fault.kind) {
+    case FaultKind::kill: return stop(m, false);
+    case FaultKind::power_loss: return stop(m, true);
+    case FaultKind::power_loss_all:
+      for (auto& each : machines_) stop(*each, true);
+      for (auto& each : machines_) {
+        world_.after(world_.prng.between(1'000, 800'000), [this, &e = *each] { start(e); });
+      }
+      return;
+    case FaultKind::restart:
+      for (auto& each : machines_) start(*each);
+      return;
+    case FaultKind::pause:
+      m.paused_until = world_.now() + fault.ms * 1000;
+      world_.at(m.paused_until, [this, &m] { resume(m); });
+      return;
+    case FaultKind::cut_one_way: return network_.cut_one_way(a, b);
+    case FaultKind::cut_both: return network_.cut_both(a, b);
+    case FaultKind::isolate:
+      for (int other = 0; other < count; ++other) network_.cut_both(a, other);
+      return;
+    case FaultKind::halves:
+      for (int i = 0; i < count; ++i) {
+        for (int j = 0; j < i; ++j) {
+          if (((fault.b >> i) & 1) != ((fault.b >> j) & 1)) network_.cut_both(i, j);
+        }
+      }
+      return;
+    case FaultKind::ring:
+      for (int i = 0; i < count; ++i) {
+        for (int j = 0; j < i; ++j) {
+          if (i - j != 1 && i - j != count - 1) network_.cut_both(i, j);
+        }
+      }
+      return;
+    case FaultKind::swizzle:
+      for (int i = 0; i < count; ++i) {
+        world_.after(world_.prng.between(0, fault.ms * 1000), [this, i, a] {
+          if (!calm_) network_.cut_both(i, a);
+        });
+        world_.after(world_.prng.between(0, fault.ms * 2000), [this, i, a] { network_.heal_pair(i, a); });
+      }
+      return;
+    case FaultKind::heal: return network_.heal();
+    case FaultKind::loss: network_.loss_permille = 10 + fault.b * 60; return;
+    case FaultKind::repeat: network_.repeat_permille = 100; return;
+    case FaultKind::slow: network_.slow_permille = 200; return;
+    case FaultKind::reorder: network_.reorder = true; return;
+    case FaultKind::disc_stall: return m.disc.stall(fault.ms * 1000);
+    case FaultKind::disc_error: return m.disc.fail_next();
+    case FaultKind::disc_damage:
+      if (!may_damage(m)) return;
+      m.damaged = true;
+      stop(m, true);
+      m.disc.damage(groups_[fault.b % groups_.size()]);
+      world_.after(300'000, [this, &m] { start(m); });
+      return;
+    case FaultKind::transfer:
+      for (GroupUid group : groups_) {
+        if (Machine* leader = leader_of(group)) {
+          on(*leader, [leader, group, id = machines_[static_cast<std::size_t>(b)]->id] {
+            (void)leader->replica->transfer(group, id);
+          });
+        }
+      }
+      return;
+    case FaultKind::membership: return change_membership(fault.b);
+    case FaultKind::clock_jump: m.clock.wall_offset += (fault.b % 2 ? 1 : -1) * 3'600'000; return;
+    case FaultKind::count: return;
+  }
+}
+
+void Cluster::heal_all() {
+  world_.trace("everything heals");
+  network_.heal();
+  for (auto& m : machines_) {
+    m->disc.heal();
+    if (m->paused_until > world_.now()) {
+      m->paused_until = world_.now();
+      resume(*m);
+    }
+    start(*m);
+  }
+  calm_ = true;
+}
+
+/// What leader and member think of each other, for the text of a liveness violation.
+std::string Cluster::describe(const Machine& leader, GroupUid group, NodeId node) {
+  const raft::Core& core = *leader.replica->core(group);
+  std::string out = fmt::format(" [leader n{} term {}", leader.id.value, core.term());
+  if (const raft::Progress* p = core.progress(node)) {
+    out += fmt::format(" state {} match {} next {}", static_cast<int>(p->state()), p->match(), p->next());
+  }
+  out += "]";
+  Machine* m = by_id(node);
+  const raft::Core* other = m && m->up() ? m->replica->core(group) : nullptr;
+  if (!other) return out + " down";
+  out += fmt::format(" [term {} leader n{} last {} durable {} commit {} stalled {}", other->term(),
+                     other->leader().value, other->log().last_index(), other->durable_index(),
+                     other->commit_index(), m->disc.stalled_ms());
+  for (int i = 0; i < static_cast<int>(raft::Refusal::count); ++i) {
+    auto why = static_cast<raft::Refusal>(i);
+    if (other->refused(why)) out += fmt::format(" {}={}", raft::refusal_name(why), other->refused(why));
+  }
+  for (int i = 0; i < static_cast<int>(replica::FrameRefusal::count); ++i) {
+    auto why = static_cast<replica::FrameRefusal>(i);
+    if (m->replica->refused(why)) {
+      out += fmt::format(" {}={}", replica::frame_refusal_name(why), m->replica->refused(why));
+    }
+  }
+  return out + "]";
+}
+
+void Cluster::demand_progress(Millis within) {
+  Micros end = world_.now() + within * 1000;
+  std::string why;
+  std::map<GroupUid, Index> acked_before;
+  for (GroupUid group : groups_) acked_before[group] = checker_.acknowledged_upto(group);
+  auto healthy = [&] {
+    for (GroupUid group : groups_) {
+      Machine* leader = leader_of(group);
+      why = fmt::format("g{} has no effective leader", group);
+      if (!leader) return false;
+      why = fmt::format("g{} confirms nothing", group);
+      if (checker_.acknowledged_upto(group) <= acked_before[group]) return false;
+      const raft::Core& core = *leader->replica->core(group);
+      for (NodeId node : core.config().members()) {
+        Machine* m = by_id(node);
+        if (!m) continue;  // an identity that is gone for good and still to be replaced
+        const raft::Core* other = m->up() ? m->replica->core(group) : nullptr;
+        why = fmt::format("g{} n{} is behind: {} of {}", group, node.value,
+                          other ? other->applied_index() : 0, core.commit_index());
+        if (!other || other->applied_index() + 60 < core.commit_index()) {
+          why += describe(*leader, group, node);
+          return false;
+        }
+      }
+      why = fmt::format("g{} waits for a membership change", group);
+      if (core.config_pending() || core.config().joint()) return false;
+    }
+    return true;
+  };
+  while (!healthy()) {
+    if (world_.now() >= end) checker_.fail("liveness", why);
+    world_.run(world_.now() + 50'000);
+  }
+}
+
+}  // namespace warren::simulation

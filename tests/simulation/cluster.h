@@ -1,0 +1,107 @@
+#pragma once
+// A whole cluster in one thread: machines with discs and processes, clients, an operator, and a
+// run that follows a plan of faults and then demands that everything comes back.
+
+#include "cluster/replica/replica_node.h"
+#include "tests/simulation/checker.h"
+#include "tests/simulation/disc.h"
+#include "tests/simulation/faults.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/toy_machine.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace warren::simulation {
+
+struct RunOptions {
+  std::uint64_t seed{1};
+  Millis chaos_ms{20'000};
+  Millis settle_ms{15'000};  ///< bound within which everything must work again
+  bool tracing{false};
+  std::vector<Fault> plan;  ///< filled in by plan_for
+};
+std::vector<Fault> plan_for(std::uint64_t seed, Millis chaos_ms);
+
+struct RunResult {
+  bool failed{false};
+  Violation violation;
+  Millis simulated_ms{0};
+  std::uint64_t steps{0};
+  std::uint64_t acks{0}, reads{0}, elections{0}, restores{0}, commits{0};
+  std::deque<std::string> trace;
+};
+/// One run from start to end. The same options give the same result, step for step.
+RunResult run_once(const RunOptions& options);
+/// Removes faults from a failing plan as long as the same invariant breaks. At most `tries` runs.
+std::vector<Fault> shrink(RunOptions options, const std::string& invariant, int tries);
+
+class Cluster {
+ public:
+  Cluster(World& world, Checker& checker, std::uint64_t seed);
+
+  void inject(const Fault& fault);
+  /// Heals everything that is not lost for good.
+  void heal_all();
+  /// Throws a violation unless all members of each group agree and a new command commits.
+  void demand_progress(Millis within);
+
+ private:
+  struct Machine {
+    explicit Machine(World& world, int slot) : slot(slot), disc(world), clock(world) {}
+    int slot;
+    NodeId id;
+    Disc disc;
+    SimClock clock;
+    std::unique_ptr<replica::Transport> transport;
+    std::unique_ptr<replica::ReplicaNode> replica;
+    std::uint64_t life{0};
+    std::uint64_t incarnation{0};
+    int generation{0};
+    bool damaged{false};
+    bool wiped{false};  ///< lost its state: back under another identity, not yet a member again
+    bool turn_due{false};
+    Micros paused_until{0};
+    std::deque<std::function<void()>> backlog;
+    bool up() const { return replica != nullptr; }
+  };
+  class WireTap;
+
+  void start(Machine& m);
+  void stop(Machine& m, bool silent);
+  void on(Machine& m, std::function<void()> what);
+  void resume(Machine& m);
+  void after_step(Machine& m);
+  void schedule_tick(Machine& m);
+  void deliver(int from, int to, const std::shared_ptr<const std::string>& frame);
+  void inspect_sent(Machine& from, const std::string& frame);
+  void client_loop();
+  void client_propose(Machine& m, GroupUid group, Term fence);
+  void client_read();
+  void operator_loop();
+  void repair(GroupUid group);
+  void change_membership(std::uint64_t random);
+  bool may_damage(const Machine& m);
+  std::string describe(const Machine& leader, GroupUid group, NodeId node);
+  Machine* by_id(NodeId id);
+  Machine* leader_of(GroupUid group);
+  void check_discs_hold(GroupUid group, Index index, const raft::Core& leader);
+
+  World& world_;
+  Checker& checker_;
+  Network network_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::vector<GroupUid> groups_;
+  std::map<GroupUid, std::vector<Index>> removable_;
+  std::uint64_t next_text_{0};
+  Micros client_gap_us_;
+  bool bursts_{false};  ///< clients rest now and then, so that logs and checkpoints meet
+  bool calm_{false};  ///< no more faults: reads and proposals are checked for success
+  raft::Options raft_;
+  replica::GroupOptions group_options_;
+};
+
+}  // namespace warren::simulation

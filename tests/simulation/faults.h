@@ -1,0 +1,47 @@
+#pragma once
+// A plan of faults: plain data made from a seed before the run, so that it can be printed and shrunk.
+
+#include "base/prng.h"
+#include "tests/simulation/world.h"
+
+#include <string>
+#include <vector>
+
+namespace warren::simulation {
+
+enum class FaultKind {
+  kill,          ///< the process dies, sockets close
+  power_loss,    ///< the machine goes dark: nobody is told
+  power_loss_all,
+  restart,
+  pause,         ///< SIGSTOP for `ms`
+  cut_one_way,
+  cut_both,
+  isolate,
+  halves,        ///< random split
+  ring,          ///< each sees only its neighbours
+  swizzle,       ///< links cut and healed one by one
+  heal,
+  loss, repeat, slow, reorder,
+  disc_stall, disc_error, disc_damage,
+  transfer,
+  membership,
+  clock_jump,
+  count
+};
+const char* fault_name(FaultKind kind);
+
+struct Fault {
+  Millis at{0};
+  FaultKind kind{};
+  std::uint64_t a{0};  ///< machine or random number
+  std::uint64_t b{0};
+  Millis ms{0};
+};
+std::string describe(const Fault& fault);
+
+/// Requires: seed decides everything. Each seed draws its own mix of kinds, so that rare
+/// combinations are not drowned by common ones.
+std::vector<Fault> plan_faults(std::uint64_t seed, int machines, Millis duration);
+
+}  // namespace warren::simulation

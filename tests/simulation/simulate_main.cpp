@@ -1,0 +1,81 @@
+// warren-simulate: runs seeds, prints what broke, replays with a trace, shrinks.
+// Usage: warren-simulate [--seed N] [--count N] [--seconds CPU] [--chaos MS] [--trace] [--shrink] [--mutant N]
+
+#include "cluster/raft/mutant.h"
+#include "tests/simulation/cluster.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace {
+
+using warren::simulation::RunOptions;
+using warren::simulation::RunResult;
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::uint64_t seed = 1, count = 100;
+  double limit = 60;
+  RunOptions options;
+  bool trace = false, shrinking = false;
+  for (int i = 1; i < argc; ++i) {
+    auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
+    if (!std::strcmp(argv[i], "--seed")) seed = number();
+    else if (!std::strcmp(argv[i], "--count")) count = number();
+    else if (!std::strcmp(argv[i], "--seconds")) limit = static_cast<double>(number());
+    else if (!std::strcmp(argv[i], "--chaos")) options.chaos_ms = static_cast<warren::Millis>(number());
+    else if (!std::strcmp(argv[i], "--trace")) trace = true;
+    else if (!std::strcmp(argv[i], "--shrink")) shrinking = true;
+#ifdef WARREN_RAFT_MUTANTS
+    else if (!std::strcmp(argv[i], "--mutant")) warren::raft::active_mutant = static_cast<int>(number());
+#endif
+    else return std::fprintf(stderr, "unknown argument %s\n", argv[i]), 2;
+  }
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  double begin = cpu_seconds();
+  std::uint64_t runs = 0, steps = 0, acks = 0, reads = 0, elections = 0, restores = 0, commits = 0;
+  warren::Millis simulated = 0;
+  int failures = 0;
+  for (; runs < count && cpu_seconds() - begin < limit && failures < 5; ++runs, ++seed) {
+    options.seed = seed;
+    options.plan = warren::simulation::plan_for(seed, options.chaos_ms);
+    options.tracing = trace;
+    double run_begin = cpu_seconds();
+    RunResult result = run_once(options);
+    if (double took = cpu_seconds() - run_begin; took > 2) {
+      std::printf("seed %llu was slow: %.1f s\n", static_cast<unsigned long long>(seed), took);
+    }
+    simulated += result.simulated_ms;
+    steps += result.steps, acks += result.acks, reads += result.reads;
+    elections += result.elections, restores += result.restores, commits += result.commits;
+    if (trace) {
+      for (const auto& line : result.trace) std::puts(line.c_str());
+    }
+    if (!result.failed) continue;
+    ++failures;
+    std::printf("seed %llu broke %s: %s (after %lld ms, %llu steps)\n",
+                static_cast<unsigned long long>(seed), result.violation.invariant.c_str(),
+                result.violation.text.c_str(), static_cast<long long>(result.simulated_ms),
+                static_cast<unsigned long long>(result.steps));
+    if (!shrinking) continue;
+    options.tracing = false;
+    for (const auto& fault : warren::simulation::shrink(options, result.violation.invariant, 200)) {
+      std::printf("  %s\n", describe(fault).c_str());
+    }
+  }
+  double cpu = cpu_seconds() - begin;
+  std::printf("runs=%llu failures=%d simulated_hours=%.2f speed=%.0fx steps=%llu acks=%llu reads=%llu "
+              "elections=%llu restores=%llu commits=%llu cpu_s=%.1f\n",
+              static_cast<unsigned long long>(runs), failures,
+              static_cast<double>(simulated) / 3.6e6, static_cast<double>(simulated) / 1000 / cpu,
+              static_cast<unsigned long long>(steps), static_cast<unsigned long long>(acks),
+              static_cast<unsigned long long>(reads), static_cast<unsigned long long>(elections),
+              static_cast<unsigned long long>(restores), static_cast<unsigned long long>(commits), cpu);
+  return failures != 0;
+}
