@@ -1,5 +1,6 @@
 // Policies, operator policies, runtime parameters and definitions.
 
+#include "node/broker/definitions.h"
 #include "node/broker/policy_definition.h"
 #include "node/server/admin.h"
 #include "node/server/admin_values.h"
@@ -77,18 +78,20 @@ void list_policies_that_match(AdminCall& call) {
 
 // ---- parameters ---------------------------------------------------------------------------------
 
+void apply_if(AdminCall& call, const Result<metadata::Command>& command) {
+  if (!command) return call.sink->fail(command.error().code, command.error().text);
+  apply(call, *command);
+}
+
 void set_parameter(AdminCall& call) {
-  metadata::ParameterDef def{call.vhost(), call.text("component"), call.text("name"), json_text(call, "value")};
-  // Without a component that understands it a parameter would be kept and do nothing.
-  static const std::set<std::string> kKnown{"shovel", "federation-upstream", "federation-upstream-set"};
-  if (!kKnown.contains(def.component))
-    return call.sink->fail(Errc::not_found,
-                           fmt::format("Validation failed\n\ncomponent {} not found\n", def.component));
-  apply(call, metadata::PutParameter{std::move(def)});
+  apply_if(call, broker::put_parameter_command(
+                  call.broker().catalogue(),
+                  {call.vhost(), call.text("component"), call.text("name"), json_text(call, "value")}));
 }
 
 void clear_parameter(AdminCall& call) {
-  apply(call, metadata::DeleteParameter{call.vhost(), call.text("component"), call.text("name")});
+  apply_if(call, broker::delete_parameter_command(call.broker().catalogue(), call.vhost(),
+                                               call.text("component"), call.text("name")));
 }
 
 void set_global_parameter(AdminCall& call) {
@@ -100,8 +103,8 @@ void clear_global_parameter(AdminCall& call) {
 }
 
 void list_parameters(AdminCall& call) {
-  for (const auto& p : call.broker().catalogue().parameters())
-    if (p.vhost == call.vhost() && !p.component.empty())
+  for (const auto& p : broker::listed_parameters(call.broker().catalogue()))
+    if (p.vhost == call.vhost())
       call.sink->row({{"component", p.component}, {"name", p.name}, {"value", parsed_json(p.value)}});
   done(call);
 }
@@ -120,6 +123,28 @@ void set_cluster_name(AdminCall& call) {
   apply(call, metadata::PutParameter{{"", "", "cluster_name", json::serialize(json::value(name))}});
 }
 
+// ---- definitions --------------------------------------------------------------------------------
+
+void export_all(AdminCall& call) {
+  const auto text = broker::export_definitions(call.broker().catalogue(), {});
+  call.sink->done(parsed_json(text));
+}
+
+void import_all(AdminCall& call) {
+  broker::ImportOptions options;
+  options.password_hashing = call.node.settings().access.password_hashing;
+  options.default_queue_type = call.broker().options().default_queue_type;
+  options.random = [app = call.app](std::span<std::uint8_t> into) {
+    app->random({reinterpret_cast<char*>(into.data()), into.size()});
+  };
+  auto commands = broker::import_definitions(json_text(call, "definitions"), call.broker().catalogue(), options);
+  if (!commands) return call.sink->fail(commands.error().code, commands.error().text);
+  call.broker().apply_all(*commands, [sink = call.sink](Result<void> result) {
+    if (!result) return sink->fail(result.error().code, result.error().text);
+    sink->done(json::object{});
+  });
+}
+
 }  // namespace
 
 void add_policy_methods(AdminTable& table) {
@@ -136,6 +161,8 @@ void add_policy_methods(AdminTable& table) {
   table["set_global_parameter"] = {Needs::app, set_global_parameter};
   table["clear_global_parameter"] = {Needs::app, clear_global_parameter};
   table["list_global_parameters"] = {Needs::app, list_global_parameters};
+  table["export_definitions"] = {Needs::app, export_all};
+  table["import_definitions"] = {Needs::app, import_all};
   table["set_cluster_name"] = {Needs::app, set_cluster_name};
 }
 
