@@ -1,0 +1,52 @@
+"""The programs of the suite: how each is built and run. Owner: tests/clients/run."""
+
+import collections
+import os
+import pathlib
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+Program = collections.namedtuple("Program", "name function")
+PROGRAMS = []
+
+
+def program(function):
+    """Adds `function(suite) -> (number passed, [failures])` to the list."""
+    PROGRAMS.append(Program(function.__name__, function))
+    return function
+
+
+def environment(suite, **more):
+    return {**os.environ, "AMQP_PORT": str(suite.port), "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": str(suite.folder), **more}
+
+
+def build(command, env=None, cwd=None):
+    done = subprocess.run([str(word) for word in command], env=env, cwd=cwd, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]}: exit {done.returncode}: {done.stdout[-1200:]}")
+
+
+@program
+def java(suite):
+    classes = suite.folder / "classes"
+    path = ":".join(f"/usr/share/java/{jar}.jar" for jar in ("amqp-client", "slf4j-api"))
+    build(["javac", "-proc:none", "-cp", path, "-d", classes, HERE / "java" / "Client.java"])
+    return suite.run_command("java", ["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp",
+                                      f"{classes}:{path}", "Client"], environment(suite))
+
+
+@program
+def go(suite):
+    """Debian keeps Go libraries as source below one GOPATH; the compiler's cache is the user's."""
+    env = environment(suite, GOPATH="/usr/share/gocode", GO111MODULE="off", GOFLAGS="-p=2",
+                      GOCACHE=os.environ.get("GOCACHE", os.path.expanduser("~/.cache/go-build")))
+    build(["go", "build", "-o", suite.folder / "go_client", "main.go"], env, HERE / "go")
+    return suite.run_command("go", [suite.folder / "go_client"], env)
+
+
+@program
+def pika(suite):
+    return suite.run_command("pika", ["/usr/bin/python3", HERE / "python" / "pika_client.py"],
+                             environment(suite))
