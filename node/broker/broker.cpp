@@ -19,9 +19,12 @@ Broker::~Broker() = default;
 // ---- metadata -----------------------------------------------------------------------------------
 
 void Broker::apply(const metadata::Command& command, std::function<void(Result<void>)> done) {
+  auto told = events_.of_command(command);
   auto applied = catalogue_.apply(command);
   if (!applied) return done(applied.error());
   carry_out(applied->effects);
+  if (applied->changed)
+    for (auto& [key, data] : told) events_.emit(key, std::move(data));
   env_.persist(std::move(applied->rows), [done = std::move(done)] { done({}); });
 }
 
@@ -48,10 +51,17 @@ Result<void> Broker::restore_row(std::string_view key, std::string_view value) {
   return catalogue_.restore_row(key, value);
 }
 
-void Broker::restored() { carry_out(catalogue_.restored()); }
+void Broker::restored() {
+  restoring_ = true;  // what stood before is no event
+  carry_out(catalogue_.restored());
+  restoring_ = false;
+}
 
 void Broker::carry_out(const std::vector<metadata::Effect>& effects) {
-  for (const auto& effect : effects) std::visit([this](const auto& e) { on(e); }, effect);
+  for (const auto& effect : effects) {
+    std::visit([this](const auto& e) { on(e); }, effect);
+    if (!restoring_) events_.of_effect(effect, true);
+  }
 }
 
 void Broker::on(const metadata::VhostPut& effect) {
@@ -287,9 +297,9 @@ void Broker::remove_session(Session& session) {
   ++totals.connections_closed;
 }
 
-void Broker::connection_opened(Session&) {}
+void Broker::connection_opened(Session& session) { events_.connection(session, true); }
 
-void Broker::connection_closed(Session&) {}
+void Broker::connection_closed(Session& session) { events_.connection(session, false); }
 
 std::optional<std::string> Broker::connection_refused(const VhostRuntime& vhost,
                                                       const std::string& user) {

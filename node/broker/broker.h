@@ -7,6 +7,7 @@
 #include "node/access/access.h"
 #include "node/broker/policy.h"
 #include "node/broker/alarms.h"
+#include "node/broker/events.h"
 #include "node/broker/queue/queue.h"
 #include "node/broker/queue_api.h"
 #include "node/broker/reply_registry.h"
@@ -146,6 +147,7 @@ class Broker final : public QueueHost {
   void touch(Session& session);
 
   Alarms& alarms() { return alarms_; }
+  Events& events() { return events_; }
   /// To be called when alarms_ changed.
   void alarms_changed();
   bool flow_closed() const { return flow_closed_; }
@@ -207,8 +209,10 @@ class Broker final : public QueueHost {
   HolderId next_holder_{1};
   std::uint64_t epoch_{1};
   bool flow_closed_{false};
+  bool restoring_{false};
   ReplyRegistry replies_;
   Alarms alarms_;
+  Events events_{*this};
   Timers timers_;
   MemoryBudget budget_;
   std::vector<std::shared_ptr<Queue>> pump_;

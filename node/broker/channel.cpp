@@ -17,6 +17,7 @@ Channel::Channel(Session& session, std::uint16_t number)
       get_holder_(session.broker().next_holder()) {
   broker_.count_channel(+1);
   ++broker_.totals.channels_created;
+  broker_.events().channel(session_, number_, true);
 }
 
 Channel::~Channel() {
@@ -90,6 +91,7 @@ void Channel::on_closed() {
   alive_.reset();
   broker_.count_channel(-1);
   ++broker_.totals.channels_closed;
+  broker_.events().channel(session_, number_, false);
   for (auto& batch : outstanding_) batch->abandon();
   for (auto& batch : tx_batches_) batch->abandon();
   if (batch_) batch_->abandon();

@@ -174,6 +174,7 @@ void Channel::on_consume(std::string_view arguments) {
   if (refused != QueueError::none)
     return error(ReplyCode::not_found, "no " + where("queue", name), method.kId);
   consumers_.emplace(tag, std::move(consumer));
+  broker_.events().consumer(session_, number_, tag, queue->def(), !method.no_ack, true);
   if (method.no_wait) return;
   amqp::BasicConsumeOk ok;
   ok.consumer_tag = tag;
@@ -204,7 +205,9 @@ void Channel::on_cancel(std::string_view arguments) {
   if (auto found = consumers_.find(tag); found != consumers_.end()) {
     retired_.push_back(std::move(found->second));
     consumers_.erase(found);
-    retired_.back()->queue()->unsubscribe(retired_.back()->holder());
+    const ChannelConsumer& gone = *retired_.back();
+    broker_.events().consumer(session_, number_, tag, gone.queue()->def(), !gone.no_ack(), false);
+    gone.queue()->unsubscribe(gone.holder());
   } else if (!reply_tag_.empty() && tag == reply_tag_) {
     broker_.replies().remove(reply_token_);
     reply_token_.clear();

@@ -86,6 +86,7 @@ amqp::Login Session::login(std::string_view mechanism, std::string_view response
     return {claim.error().code == Errc::unsupported ? Outcome::unknown_mechanism : Outcome::malformed,
             claim.error().text};
   auto user = broker_.access().authenticate(*claim, peer_.loopback);
+  broker_.events().login(*this, claim->user, user.has_value(), user ? "" : user.error().text);
   if (!user) {
     broker_.log().error(LogArea::connection,
                         "AMQP connection {}: {} login refused: user '{}' - {}", name_, mechanism_,

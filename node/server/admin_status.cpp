@@ -301,7 +301,8 @@ void resume_listeners(AdminCall& call) {
 }
 
 void plugins_changed(AdminCall& call) {
-  // No plugin adds anything to this server yet: the file is kept, and what it names is remembered.
+  if (auto applied = call.node.plugins_changed(); !applied)
+    return call.sink->fail(applied.error().code, applied.error().text);
   call.sink->done(json::object{{"started", json::array{}}, {"stopped", json::array{}}});
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "node/access/passwords.h"
+#include "node/amqp/properties.h"
 #include "node/broker/session.h"
 #include "node/server/definitions_path.h"
 #include "storage/disc/disc_store.h"
@@ -214,6 +215,46 @@ Result<void> App::open_listeners() {
   return {};
 }
 
+namespace {
+
+metadata::DeclareExchange own_exchange(const char* name) {
+  metadata::ExchangeDef def;
+  def.vhost = "/";
+  def.name = name;
+  def.type = "topic";
+  def.internal = true;
+  def.user = "rmq-internal";
+  return {std::move(def)};
+}
+
+}  // namespace
+
+Result<void> App::apply_plugins(const std::vector<std::string>& enabled) {
+  Result<void> outcome;
+  if (broker_->vhost("/") == nullptr) return outcome;
+  const auto keep = [&outcome](const Result<void>& result) {
+    if (!result) outcome = result;
+  };
+  const std::string name(broker::kEventExchange);
+  const bool wanted = std::find(enabled.begin(), enabled.end(), "rabbitmq_event_exchange") != enabled.end();
+  const bool there = broker_->catalogue().find_exchange("/", name) != nullptr;
+  if (wanted && !there) broker_->apply(own_exchange(name.c_str()), keep);
+  if (!wanted && there) broker_->apply(metadata::DeleteExchange{"/", name, false}, keep);
+  if (settings_.logs.exchange.on && broker_->catalogue().find_exchange("/", "amq.rabbitmq.log") == nullptr)
+    broker_->apply(own_exchange("amq.rabbitmq.log"), keep);
+  return outcome;
+}
+
+void App::publish_log_line(LogLevel level, std::string line) {
+  broker::VhostRuntime* vhost = broker_ ? broker_->vhost("/") : nullptr;
+  if (vhost == nullptr || stopping_) return;
+  const std::string key = log_level_name(level);
+  amqp::BasicProperties properties;
+  properties.content_type = "text/plain";
+  properties.timestamp = static_cast<std::uint64_t>(wall_ms()) / 1000;
+  broker_->publish_internal(*vhost, "amq.rabbitmq.log", {&key, 1}, amqp::encode_properties(properties), line);
+}
+
 void App::suspend_listeners() {
   for (auto& listener : listeners_) listener->close();
   listeners_.clear();
@@ -305,6 +346,7 @@ void App::check_resources() {
   monitor_.check(loop_.steady_ms());
   const auto report = [this](const char* resource, bool active) {
     if (!broker_->alarms().set(settings_.node_name, resource, active)) return false;
+    broker_->events().alarm(settings_.node_name, resource, active);
     if (active)
       log_.warning(LogArea::general,
                    "{} resource limit alarm set on node {}. Publishers are blocked until it clears.",

@@ -36,6 +36,10 @@ class App final : public broker::BrokerEnv {
   broker::Broker& broker() { return *broker_; }
   const config::Settings& settings() const { return settings_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
+  /// Plugins that this server has something for: rabbitmq_event_exchange makes its exchange.
+  Result<void> apply_plugins(const std::vector<std::string>& enabled);
+  /// A line for the log exchange, while `log.exchange` is on. From the loop's thread.
+  void publish_log_line(LogLevel level, std::string line);
   void suspend_listeners();
   Result<void> resume_listeners();
   ResourceMonitor& monitor() { return monitor_; }

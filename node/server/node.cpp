@@ -1,5 +1,6 @@
 #include "node/server/node.h"
 
+#include "node/config/erlang_terms.h"
 #include "node/server/admin.h"
 
 #include <fcntl.h>
@@ -187,8 +188,29 @@ Result<void> Node::start_app() {
     return started;
   }
   app_running_ = true;
+  if (auto plugins = plugins_changed(); !plugins)
+    log_->error(LogArea::general, "plugins: {}", plugins.error().text);
+  // Lines are logged on any thread; the exchange belongs to the loop.
+  log_->set_exchange_hook([this](LogLevel level, LogArea, std::string line) {
+    loop_.post([this, level, line = std::move(line)]() mutable {
+      if (app_running_) app_->publish_log_line(level, std::move(line));
+    });
+  });
   return {};
 }
+
+std::vector<std::string> Node::enabled_plugins() const {
+  if (settings_.enabled_plugins) return *settings_.enabled_plugins;
+  std::ifstream in(settings_.enabled_plugins_file);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  std::vector<std::string> names;
+  auto term = config::parse_term(text, settings_.enabled_plugins_file);
+  if (term && term->is_list())
+    for (const auto& item : term->items) names.push_back(item.text);
+  return names;
+}
+
+Result<void> Node::plugins_changed() { return app_running_ ? app_->apply_plugins(enabled_plugins()) : Result<void>{}; }
 
 void Node::stop_app(std::function<void()> done) {
   if (!app_running_) return done();

@@ -46,6 +46,8 @@ class Node final : public transport::Handler {
   Millis started_wall_ms() const { return started_wall_ms_; }
   std::uint16_t control_port() const { return control_ ? control_->port() : 0; }
   Result<void> start_app();
+  /// Reads the enabled_plugins file again and acts on it.
+  Result<void> plugins_changed();
   void stop_app(std::function<void()> done);
   /// Ends the process in good order.
   void shut_down(const std::string& why);
@@ -54,6 +56,8 @@ class Node final : public transport::Handler {
   Result<void> prepare();
   Result<void> load_identity();
   void write_pid_file();
+  /// Names in the enabled_plugins file, or in the variable that stands for it.
+  std::vector<std::string> enabled_plugins() const;
   void print_banner();
   void await_signals();
   void fail(const Error& error);
