@@ -123,7 +123,7 @@ bool Access::can_use_topic(std::string_view user, std::string_view vhost,
 Result<void> Access::require(std::string_view user, std::string_view vhost, Permission permission,
                              ResourceKind kind, std::string_view resource_name) {
   if (can(user, vhost, permission, resource_name)) return {};
-  return make_error(Errc::permission_denied, refused_text(kind, resource_name, vhost, user));
+  return make_error(Errc::permission_denied, refused_text(permission, kind, resource_name, vhost, user));
 }
 
 Result<void> Access::require_topic(std::string_view user, std::string_view vhost,
@@ -187,9 +187,12 @@ Result<void> Access::check_user_channels(std::string_view user, std::uint64_t no
                                 user, *limit));
 }
 
-std::string refused_text(ResourceKind kind, std::string_view name, std::string_view vhost,
-                         std::string_view user) {
-  return fmt::format("access to {} '{}' in vhost '{}' refused for user '{}'",
+std::string refused_text(Permission permission, ResourceKind kind, std::string_view name,
+                         std::string_view vhost, std::string_view user) {
+  const char* wanted = permission == Permission::configure ? "configure"
+                       : permission == Permission::write   ? "write"
+                                                           : "read";
+  return fmt::format("{} access to {} '{}' in vhost '{}' refused for user '{}'", wanted,
                      kind == ResourceKind::queue ? "queue" : "exchange", permission_name(name),
                      vhost, user);
 }

@@ -81,8 +81,8 @@ class Access {
 };
 
 /// The text of a 403 on a queue or exchange.
-std::string refused_text(ResourceKind kind, std::string_view name, std::string_view vhost,
-                         std::string_view user);
+std::string refused_text(Permission permission, ResourceKind kind, std::string_view name,
+                         std::string_view vhost, std::string_view user);
 
 /// Checks a JSON-free limits table: known names only. Kind: "vhost" or "user".
 /// Errors: invalid_argument naming the limit.

@@ -308,7 +308,7 @@ void Connection::channel_method(Slot& s, std::uint16_t number, MethodId id, std:
       return;
     }
   }
-  close({ReplyCode::syntax_error, "undecodable arguments", id});
+  close({ReplyCode::frame_error, "cannot decode the arguments", id});
 }
 
 // ---- channel 0 --------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ void Connection::on_start_ok(std::string_view arguments) {
 
 void Connection::on_tune_ok(std::string_view arguments) {
   ConnectionTuneOk method;
-  if (!decode(arguments, method)) return close({ReplyCode::syntax_error, "undecodable arguments", ConnectionTuneOk::kId});
+  if (!decode(arguments, method)) return close({ReplyCode::frame_error, "cannot decode the arguments", ConnectionTuneOk::kId});
   const auto too_high = [&](const char* what, std::uint64_t got, std::uint64_t max) {
     close({ReplyCode::not_allowed,
            "negotiated " + std::string(what) + " = " + std::to_string(got) +
@@ -386,7 +386,7 @@ void Connection::on_tune_ok(std::string_view arguments) {
 
 void Connection::on_open(std::string_view arguments) {
   ConnectionOpen method;
-  if (!decode(arguments, method)) return close({ReplyCode::syntax_error, "undecodable arguments", ConnectionOpen::kId});
+  if (!decode(arguments, method)) return close({ReplyCode::frame_error, "cannot decode the arguments", ConnectionOpen::kId});
   if (auto error = handler_.open_vhost(method.virtual_host)) {
     if (error->method == 0) error->method = ConnectionOpen::kId;
     return close(*error);
@@ -398,7 +398,7 @@ void Connection::on_open(std::string_view arguments) {
 void Connection::on_update_secret(std::string_view arguments) {
   ConnectionUpdateSecret method;
   if (!decode(arguments, method))
-    return close({ReplyCode::syntax_error, "undecodable arguments", ConnectionUpdateSecret::kId});
+    return close({ReplyCode::frame_error, "cannot decode the arguments", ConnectionUpdateSecret::kId});
   if (auto error = handler_.update_secret(method.new_secret.text)) {
     error->method = ConnectionUpdateSecret::kId;
     return close(*error);
@@ -411,7 +411,7 @@ void Connection::on_update_secret(std::string_view arguments) {
 void Connection::open_channel(std::uint16_t number, std::string_view arguments) {
   ChannelOpen method;
   if (!decode(arguments, method))
-    return close({ReplyCode::syntax_error, "undecodable arguments", ChannelOpen::kId});
+    return close({ReplyCode::frame_error, "cannot decode the arguments", ChannelOpen::kId});
   if (number > channel_max_)
     return close({ReplyCode::not_allowed,
                   "number of channels opened (" + std::to_string(channel_count_) +

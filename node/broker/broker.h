@@ -60,6 +60,7 @@ struct BrokerOptions {
   std::uint64_t max_message_size{134'217'728};
   std::uint64_t channel_max_per_node{0};          ///< 0 = none
   std::uint64_t max_connections{0};               ///< 0 = none
+  std::uint64_t consumers_max_per_channel{0};     ///< 0 = none
   std::uint32_t default_prefetch{0};
   Millis consumer_timeout_ms{1'800'000};          ///< 0 = never
   std::string default_queue_type{"classic"};

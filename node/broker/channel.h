@@ -155,7 +155,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   template <class Method>
   bool read(std::string_view arguments, Method& method) {
     if (amqp::decode(arguments, method)) return true;
-    error(amqp::ReplyCode::syntax_error, "undecodable arguments", Method::kId);
+    error(amqp::ReplyCode::frame_error, "cannot decode the arguments", Method::kId);
     return false;
   }
   template <class Method>

@@ -143,9 +143,15 @@ void Channel::on_consume(std::string_view arguments) {
     return error(ReplyCode::not_allowed, "attempt to reuse consumer tag '" + tag + "'", method.kId);
   auto queue = named_queue(name, method.kId);
   if (!queue) return;
-  if (queue->def().type == metadata::QueueType::quorum && shared_prefetch_ != 0)
+  if (queue->def().type != metadata::QueueType::classic && shared_prefetch_ != 0)
     return error(ReplyCode::not_implemented,
                  where("queue", name) + " does not support global qos", method.kId);
+  if (broker_.options().consumers_max_per_channel != 0 &&
+      consumers_.size() >= broker_.options().consumers_max_per_channel)
+    return error(ReplyCode::not_allowed,
+                 "reached maximum (" + std::to_string(broker_.options().consumers_max_per_channel) +
+                     ") of consumers per channel",
+                 method.kId);
   if (tag.empty()) tag = broker_.random_name("amq.ctag-");
 
   ConsumerSpec spec;
@@ -227,6 +233,9 @@ void Channel::on_get(std::string_view arguments) {
   if (!allowed(access::Permission::read, name, false, method.kId)) return;
   auto queue = named_queue(name, method.kId);
   if (!queue) return;
+  if (queue->def().type == metadata::QueueType::stream)
+    return error(ReplyCode::not_implemented, "basic.get on a stream: " + where("queue", name),
+                 method.kId);
   if (!method.no_ack) got_from_.emplace(queue->def().uid, queue);
   const bool no_ack = method.no_ack;
   auto resume = suspend();

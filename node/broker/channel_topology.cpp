@@ -162,8 +162,7 @@ void Channel::on_queue_declare(std::string_view arguments) {
     return;
   }
   if (method.passive) {
-    if (!resolve_name(name, id)) return;
-    auto queue = named_queue(name, id);
+    auto queue = named_queue(name, id);  // here "" is not the last queue (QUE-02)
     if (!queue) return;
     last_queue_ = name;
     return reply_declare(name, no_wait);
@@ -179,6 +178,9 @@ void Channel::on_queue_declare(std::string_view arguments) {
   def.user = session_.user();
   def.owner_connection = method.exclusive ? session_.id() : 0;
   const bool generated = name.empty();
+  if (!generated && name.starts_with("amq."))  // even one that exists (QUE-03)
+    return error(ReplyCode::access_refused,
+                 "queue name '" + name + "' contains reserved prefix 'amq.*'", id);
   if (generated) name = broker_.random_name("amq.gen-");
   def.name = name;
   const auto* vhost = broker_.catalogue().find_vhost(vhost_name());
@@ -186,6 +188,11 @@ void Channel::on_queue_declare(std::string_view arguments) {
                                   broker_.options().default_queue_type);
   if (!type) return error(type.error(), id);
   def.type = *type;
+  if (generated && def.type != metadata::QueueType::classic &&
+      text_argument(def.arguments, "x-queue-type"))
+    return error(ReplyCode::precondition_failed,
+                 "cannot declare a server-named queue of type " + std::string(queue_type_name(def.type)),
+                 id);
   if (!allowed(Permission::configure, name, false, id)) return;
   if (auto existing = broker_.queue(vhost_name(), name)) {
     if (!own_queue(existing->def(), id)) return;
@@ -202,9 +209,6 @@ void Channel::on_queue_declare(std::string_view arguments) {
       resume();
     });
   }
-  if (!generated && name.starts_with("amq."))
-    return error(ReplyCode::access_refused,
-                 "queue name '" + name + "' contains reserved prefix 'amq.*'", id);
   create_queue(std::move(def), no_wait);
 }
 
@@ -311,6 +315,8 @@ void Channel::on_queue_purge(std::string_view arguments) {
   if (!resolve_name(name, method.kId) || !allowed(Permission::read, name, false, method.kId)) return;
   auto queue = named_queue(name, method.kId);
   if (!queue) return;
+  if (queue->def().type == metadata::QueueType::stream)
+    return error(ReplyCode::not_implemented, "purge of a stream: " + where("queue", name), method.kId);
   const bool no_wait = method.no_wait;
   queue->purge([this, alive = alive(), no_wait, resume = suspend()](std::uint64_t removed) {
     if (alive.expired()) return;

@@ -101,11 +101,10 @@ Result<DeadLetter> make_dead_letter(const DyingMessage& dying) {
   std::vector<std::string_view> keys = told;
   if (auto ok = append_keys(before, "BCC", keys); !ok) return ok.error();
 
-  // Only the broker's own account of earlier deaths is believed.
-  const bool ours = (dying.message.flags() & kDeadLettered) != 0;
+  // An account that a client sent along is continued, as retry loops of 3.x applications expect.
   const FieldValue* known = headers.find(kDeaths);
   FieldArray deaths;
-  if (ours && known != nullptr && known->as_array() != nullptr) deaths = *known->as_array();
+  if (known != nullptr && known->as_array() != nullptr) deaths = *known->as_array();
   const bool first = deaths.empty();
   FieldTable death = record_death(deaths, dying, told, p.expiration);
   deaths.insert(deaths.begin(), FieldValue(std::move(death)));

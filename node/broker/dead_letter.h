@@ -37,8 +37,8 @@ struct DeadLetter {
 };
 
 /// Works out the next life of a dead message (DLX-02 to DLX-05).
-/// An x-death written by a client (a message without kDeadLettered) is replaced, never counted on
-/// (PUB-15). Errors: invalid_argument when the properties are malformed; the message is then lost.
+/// An x-death written by a client is counted on like our own (PUB-15, 3.10).
+/// Errors: invalid_argument when the properties are malformed; the message is then lost.
 Result<DeadLetter> make_dead_letter(const DyingMessage& dying);
 
 /// True when a dead letter must not enter `target`: it has been there before, and since then died

@@ -2,6 +2,7 @@
 
 #include "node/broker/channel.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace warren::broker {
@@ -78,10 +79,17 @@ std::string Session::mechanisms() {
 }
 
 amqp::Login Session::login(std::string_view mechanism, std::string_view response,
-                           const FieldTable&) {
+                           const FieldTable& client_properties) {
   using Outcome = amqp::Login::Outcome;
   mechanism_ = mechanism;
   auto claim = access::parse_sasl(mechanism, response, sasl_context());
+  if (!claim && mechanism == "EXTERNAL" && claim.error().code != Errc::unsupported) {
+    // A peer without a certificate is a login that failed, not a protocol error.
+    broker_.log().error(LogArea::connection, "AMQP connection {}: EXTERNAL login refused: {}", name_,
+                        claim.error().text);
+    return {Outcome::refused, "Login was refused using authentication mechanism EXTERNAL"
+                              ". For details see the broker logfile."};
+  }
   if (!claim)
     return {claim.error().code == Errc::unsupported ? Outcome::unknown_mechanism : Outcome::malformed,
             claim.error().text};
@@ -95,6 +103,14 @@ amqp::Login Session::login(std::string_view mechanism, std::string_view response
                                   ". For details see the broker logfile."};
   }
   user_ = claim->user;
+  if (const FieldValue* given = client_properties.find("connection_name"))
+    if (const auto text = given->as_string()) {
+      std::string shown(*text);  // a client's text must not begin a line of its own
+      std::replace_if(shown.begin(), shown.end(),
+                      [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+      broker_.log().info(LogArea::connection, "connection {} has a client-provided name: {}", name_,
+                         shown);
+    }
   return {Outcome::ok, {}};
 }
 
@@ -117,10 +133,8 @@ std::optional<AmqpError> Session::open_vhost(std::string_view vhost) {
   return std::nullopt;
 }
 
-std::optional<AmqpError> Session::update_secret(std::string_view secret) {
-  auto user = broker_.access().authenticate(user_, secret, peer_.loopback);
-  if (!user)
-    return AmqpError{ReplyCode::not_allowed, "New secret was refused by one of the backends"};
+std::optional<AmqpError> Session::update_secret(std::string_view) {
+  // The internal backend has no secret that runs out: every new one is taken (CON-31).
   recheck();
   return std::nullopt;
 }

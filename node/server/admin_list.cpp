@@ -112,7 +112,7 @@ void list_connections(AdminCall& call) {
              {"ssl_hash", peer.tls_hash}, {"peer_cert_subject", peer.cert_subject},
              {"peer_cert_issuer", peer.cert_issuer}, {"peer_cert_validity", peer.cert_validity},
              {"state", session->state_name()}, {"channels", connection.channel_count()},
-             {"protocol", json::array{0, 9, 1}}, {"auth_mechanism", session->mechanism()},
+             {"protocol", "{0,9,1}"}, {"auth_mechanism", session->mechanism()},
              {"user", session->user()}, {"vhost", session->vhost_name()},
              {"timeout", connection.heartbeat_s()}, {"frame_max", connection.frame_max()},
              {"channel_max", connection.channel_max()},

@@ -268,6 +268,8 @@ broker::BrokerOptions App::broker_options() const {
   options.cluster_name = settings_.cluster.name.empty() ? settings_.node_name : settings_.cluster.name;
   options.max_message_size = static_cast<std::uint64_t>(settings_.queues.max_message_size);
   options.channel_max_per_node = positive_or_none(settings_.connections.channel_max_per_node);
+  options.consumers_max_per_channel = positive_or_none(settings_.connections.consumer_max_per_channel);
+  options.default_prefetch = settings_.queues.default_consumer_prefetch;
   options.max_connections = positive_or_none(settings_.connections.connection_max);
   options.consumer_timeout_ms = static_cast<Millis>(positive_or_none(settings_.queues.consumer_timeout_ms));
   if (!settings_.queues.default_type.empty()) options.default_queue_type = settings_.queues.default_type;

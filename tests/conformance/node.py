@@ -6,6 +6,7 @@ side by side.  Both brokers are started through the same environment variables.
 
 import base64
 import collections
+import hashlib
 import json
 import os
 import pathlib
@@ -52,7 +53,9 @@ class Node:
                  address="127.0.0.1", advanced=None, epmd_port=None, logs_env=True):
         self.kind, self.folder = kind, pathlib.Path(base) / name
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.name = f"conf-{name}@localhost"
+        # Two runs on one host must not meet: node names are known to the whole host.
+        tag = hashlib.sha1(str(base).encode()).hexdigest()[:6]
+        self.name = f"{name}-{tag}@localhost"
         self.port, self.dist_port, self.http_port = free_port(), free_port(), free_port()
         self.bin = pathlib.Path(bin_dir) if bin_dir else (
             ORACLE_BIN if kind == "oracle" else ROOT / "build" / "bin")
@@ -133,6 +136,10 @@ class Node:
             if path.exists():
                 text += path.read_text(errors="replace")[-size:]
         return text
+
+    def died(self):
+        """True when the process ended by itself; says so once per crash in `folder`/stdout."""
+        return self.process is not None and self.process.poll() is not None
 
     def kill9(self):
         """Kills the whole process group at once, as a power cut would."""

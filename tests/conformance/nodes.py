@@ -63,6 +63,9 @@ class Nodes:
         with self.lock:
             lock = self.locks.setdefault(group, threading.Lock())
         with lock:
+            node = self.running.get(group)
+            if isinstance(node, node_mod.Node) and node.died():
+                node.start()  # one crash should not hide what the other tests have to say
             if group not in self.running:
                 try:
                     self.running[group] = self._kept(group) or self.make(

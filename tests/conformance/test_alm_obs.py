@@ -214,7 +214,7 @@ def test_OBS_01_formatters(env, parse):
     v = env.vhost()
     env.ch(vhost=v).declare("q", durable=True)
     kind = "json" if "json" in parse.__code__.co_names else "csv"
-    rows = parse(env.ctl("--silent", "--formatter", kind, "list_queues", "-p", v, "name", "durable").out)
+    rows = parse(env.ctl("--quiet", "--formatter", kind, "list_queues", "-p", v, "name", "durable").out)
     eq([{k: str(x).lower() for k, x in r.items()} for r in rows], [{"name": "q", "durable": "true"}])
 
 

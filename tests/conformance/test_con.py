@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import struct
 import time
 
@@ -44,7 +45,6 @@ def test_CON_02_foreign_protocol_is_logged(env, arg):
     wire.send(sent)
     wire.read_until_eof()
     want = "bad_header" if env.oracle else pattern
-    import re
     until(lambda: re.search(want, env.node.log_text()[seen:]), f"log line matching {want}")
 
 
@@ -214,7 +214,7 @@ def test_CON_14_silent_client_is_dropped_without_close_frame(env):
     waited = time.monotonic() - begin
     eq(data.replace(b"\x08\x00\x00\x00\x00\x00\x00\xce", b""), b"", "bytes but heartbeats")
     assert 1.5 < waited < 5, f"dropped after {waited:.1f} s"
-    until(lambda: "missed heartbeats from client" in env.node.log_text()[seen:], "log line")
+    until(lambda: re.search("missed heartbeats from (the )?client, timeout: 1s", env.node.log_text()[seen:]), "log line")
 
 
 @case()
@@ -638,10 +638,6 @@ def _e501(ch, n):
     ch.dies()
 
 
-def _e503(ch, n):
-    ch.exchange(n, "no-such-type")
-
-
 def _e504(ch, n):
     ch.call("channel.open")
 
@@ -666,7 +662,6 @@ def _e540(ch, n):
              "405": (closes_channel, 405, "RESOURCE_LOCKED", (50, 10), _e405),
              "406": (closes_channel, 406, "PRECONDITION_FAILED", (60, 80), _e406),
              "501": (closes_connection, 501, "FRAME_ERROR", (0, 0), _e501),
-             "503": (closes_connection, 503, "COMMAND_INVALID", (40, 10), _e503),
              "504": (closes_connection, 504, "CHANNEL_ERROR", (20, 10), _e504),
              "505": (closes_connection, 505, "UNEXPECTED_FRAME", (0, 0), _e505),
              "530": (closes_connection, 530, "NOT_ALLOWED", (60, 20), _e530),

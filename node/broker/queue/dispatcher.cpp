@@ -110,6 +110,7 @@ QueueError Dispatcher::subscribe(ConsumerSpec spec, ConsumerSink& sink) {
   if (!quorum_ && !consumers_.empty() &&
       (spec.exclusive || consumers_.all().front()->spec.exclusive))
     return QueueError::exclusive_use;
+  if (!quorum_ && settings_.single_active && spec.exclusive) return QueueError::exclusive_use;
   Holder& holder = holder_of(spec.holder);
   if (holder.consumer != nullptr) return QueueError::in_use;
   had_consumer_ = true;
@@ -267,7 +268,7 @@ void Dispatcher::on_progress() {
 
 void Dispatcher::get(HolderId id, bool no_ack, std::function<void(const GetResult&)> done) {
   last_used_ = host_.steady_ms();
-  if (settings_.single_active) {
+  if (settings_.single_active && def_.type == metadata::QueueType::quorum) {  // CNS-12
     GetResult refused;
     refused.error = QueueError::unsupported;
     return done(refused);
@@ -328,6 +329,7 @@ bool Dispatcher::try_get(PendingGet& get) {
   }
   result.delivery = d;
   result.remaining = static_cast<std::uint32_t>(std::min<std::uint64_t>(ready_.count(), ~0u));
+  if (ttl_active() && !ready_.empty()) wants_pump_ = true;  // the next head may have expired already
   get.done(result);
   return true;
 }

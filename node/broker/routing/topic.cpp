@@ -6,9 +6,10 @@ namespace warren::broker::routing {
 
 namespace {
 
-/// Calls use(word) for each word; "" is one empty word.
+/// Calls use(word) for each word; "" has none, "." has two empty ones (EXC-10).
 template <class Use>
 void each_word(std::string_view key, Use use) {
+  if (key.empty()) return;
   std::size_t from = 0;
   for (;;) {
     const std::size_t dot = key.find('.', from);
@@ -178,7 +179,7 @@ void TopicMatcher::walk(std::string_view key, Matches& out) {
 }
 
 void TopicMatcher::route(const RouteInput& input, Matches& out) {
-  if (node_count() == 1) return;
+  if (node_count() == 1 && nodes_[kRoot].targets.empty()) return;
   input.each_key([&](std::string_view key) { walk(key, out); });
 }
 

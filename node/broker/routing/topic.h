@@ -39,7 +39,7 @@ class EdgeTable {
   std::size_t size_{0};
 };
 
-/// Words are what stands between dots; "" is one empty word. `*` is exactly one word, `#` any number
+/// Words are what stands between dots; "" has none. `*` is exactly one word, `#` any number
 /// of words, also none.
 /// Invariants: 1. a node other than the root has targets or children; 2. a "#" node stands for
 /// having swallowed any number of words: while active it stays active.

@@ -88,9 +88,9 @@ TEST_F(AccessTest, ACC04_lookahead_works_and_default_exchange_has_a_name) {
 TEST_F(AccessTest, ACC06_texts) {
   permit("", "", "");
   EXPECT_EQ(access.require("u", "/", Permission::read, ResourceKind::queue, "q").error().text,
-            "access to queue 'q' in vhost '/' refused for user 'u'");
+            "read access to queue 'q' in vhost '/' refused for user 'u'");
   EXPECT_EQ(access.require("u", "/", Permission::write, ResourceKind::exchange, "").error().text,
-            "access to exchange 'amq.default' in vhost '/' refused for user 'u'");
+            "write access to exchange 'amq.default' in vhost '/' refused for user 'u'");
 }
 
 TEST_F(AccessTest, changes_are_seen_at_once) {

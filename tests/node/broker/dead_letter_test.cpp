@@ -161,13 +161,13 @@ TEST_F(DeadLetterTest, Dlx05CcIsDroppedWithARoutingKey) {
   EXPECT_EQ(*death(0).find("routing-keys"), FieldValue(texts({"src", "k2"})));
 }
 
-TEST_F(DeadLetterTest, Pub15XDeathOfAClientIsNotCountedOn) {
+TEST_F(DeadLetterTest, Pub15XDeathOfAClientIsCountedOn) {
   die("src", DeathReason::rejected);
   die("mid", DeathReason::expired);
   flags = 0;  // a client republishes what it got
   die("src", DeathReason::rejected);
-  ASSERT_EQ(deaths().size(), 1u);
-  EXPECT_EQ(death(0).find("count")->as_int(), 1);
+  ASSERT_EQ(deaths().size(), 2u);
+  EXPECT_EQ(death(0).find("count")->as_int(), 2);
   EXPECT_EQ(header("x-first-death-queue"), "src");
 }
 
