@@ -164,8 +164,9 @@ void Session::on_closing(const std::string& why) {
     if (VhostRuntime* runtime = vhost()) --runtime->connections;
     broker_.connection_closed(*this);
   }
-  const bool clean = why == "closed by the client";
-  broker_.log().log(clean ? LogLevel::info : LogLevel::warning, LogArea::connection,
+  const LogLevel level = why == "closed by the client" ? LogLevel::info
+                         : why.starts_with("error on") ? LogLevel::error : LogLevel::warning;
+  broker_.log().log(level, LogArea::connection,
                     "closing AMQP connection {} (vhost: '{}', user: '{}'): {}", name_, vhost_name_,
                     user_, why);
 }

@@ -6,7 +6,7 @@ namespace warren::ctl {
 namespace {
 
 constexpr unsigned kBoth = kCtl | kDiagnostics;
-constexpr std::string_view kPolicyColumns = "vhost name pattern apply-to definition=json priority=number";
+constexpr std::string_view kPolicyColumns = "vhost name pattern apply-to definition priority=number";
 
 const Command kTable[] = {
     {.name = "add_vhost",

@@ -29,7 +29,7 @@ std::string json_text(AdminCall& call, std::string_view key) {
 
 json::object policy_row(const metadata::PolicyDef& policy) {
   return {{"vhost", policy.vhost}, {"name", policy.name}, {"pattern", policy.pattern},
-          {"apply-to", policy.apply_to}, {"definition", parsed_json(policy.definition)},
+          {"apply-to", policy.apply_to}, {"definition", policy.definition},
           {"priority", policy.priority}};
 }
 
