@@ -50,3 +50,14 @@ def go(suite):
 def pika(suite):
     return suite.run_command("pika", ["/usr/bin/python3", HERE / "python" / "pika_client.py"],
                              environment(suite))
+
+
+@program
+def php(suite):
+    return suite.run_command("php", ["php", "-d", "include_path=/usr/share/php",
+                                     HERE / "php" / "client.php"], environment(suite))
+
+
+@program
+def ruby(suite):
+    return suite.run_command("ruby", ["ruby", HERE / "ruby" / "client.rb"], environment(suite))
