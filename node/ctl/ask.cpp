@@ -78,6 +78,14 @@ json::object call_args(const Invocation& invocation) {
   return args;
 }
 
+void rename_key(json::object& args, std::string_view from, std::string_view to) {
+  if (const json::value* value = args.if_contains(from)) {
+    json::value kept = *value;
+    args.erase(from);
+    args[to] = std::move(kept);
+  }
+}
+
 std::string expand(const Invocation& invocation, std::string_view node, std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {

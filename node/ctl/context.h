@@ -114,6 +114,10 @@ Result<> try_connect(Context& context, const Invocation& invocation, Millis dead
 json::object call_args(const Invocation& invocation);
 std::string method_of(const Command& command);
 
+/// Gives the value at `from` the key `to`. (Assigning one key from another in place would read freed memory
+/// when the object grows.)
+void rename_key(json::object& args, std::string_view from, std::string_view to);
+
 /// Calls the command's method. Prints banner before, warnings and messages after; errors too.
 /// Returns the result or the exit code as error.
 struct Outcome {

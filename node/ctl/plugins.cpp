@@ -8,9 +8,12 @@
 
 #include <fmt/format.h>
 
+#include <regex.h>
+
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <ostream>
-#include <regex>
 
 namespace warren::ctl {
 namespace {
@@ -25,6 +28,23 @@ struct Plugins {
   Names explicit_names;
   Names running;
   std::map<std::string, std::string> versions;
+};
+
+/// A regular expression that is looked for anywhere in a name.
+class Pattern {
+ public:
+  explicit Pattern(const std::string& text) : good_(::regcomp(&form_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0) {}
+  ~Pattern() {
+    if (good_) ::regfree(&form_);
+  }
+  Pattern(const Pattern&) = delete;
+  Pattern& operator=(const Pattern&) = delete;
+  bool good() const { return good_; }
+  bool matches(const std::string& name) const { return ::regexec(&form_, name.c_str(), 0, nullptr, 0) == 0; }
+
+ private:
+  regex_t form_{};
+  bool good_;
 };
 
 std::string default_file(const Context& context, const Invocation& invocation) {
@@ -177,10 +197,8 @@ int run_plugins_change(Context& context, const Invocation& invocation) {
 
 int run_plugins_list(Context& context, const Invocation& invocation) {
   const std::string pattern = invocation.text("pattern").empty() ? ".*" : invocation.text("pattern");
-  std::regex form;
-  try {
-    form = std::regex(pattern, std::regex::ECMAScript);
-  } catch (const std::regex_error&) {
+  const Pattern form(pattern);
+  if (!form.good()) {
     return usage_error(context, invocation, "Error (argument validation): the pattern is not a regular expression");
   }
   Plugins plugins;
@@ -191,7 +209,7 @@ int run_plugins_list(Context& context, const Invocation& invocation) {
   std::size_t width = 0;
   for (const PluginInfo& plugin : known_plugins()) {
     const std::string name(plugin.name);
-    if (!std::regex_search(name, form)) continue;
+    if (!form.matches(name)) continue;
     if (invocation.flag("enabled") && !plugins.explicit_names.contains(name)) continue;
     if (invocation.flag("implicitly_enabled") && !enabled.contains(name)) continue;
     shown.push_back(&plugin);

@@ -14,14 +14,6 @@ std::string node_argument(const Context& context, const Invocation& invocation, 
   return full_node_name(context.world, invocation.globals, invocation.text(key));
 }
 
-void rename_key(json::object& args, std::string_view from, std::string_view to) {
-  if (const json::value* value = args.if_contains(from)) {
-    json::value kept = *value;
-    args.erase(from);
-    args[to] = std::move(kept);
-  }
-}
-
 }  // namespace
 
 int run_join_cluster(Context& context, const Invocation& invocation) {

@@ -232,8 +232,7 @@ int run_lines(Context& context, const Invocation& invocation) {
 int run_stream(Context& context, const Invocation& invocation) {
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
   json::object args = call_args(invocation);
-  if (args.contains("duration")) args["duration_s"] = args.at("duration");
-  args.erase("duration");
+  rename_key(args, "duration", "duration_s");
   const Outcome outcome = ask(context, invocation, std::move(args), [&](const json::object& row) {
     if (const json::value* line = row.if_contains("line"); line != nullptr && line->is_string()) {
       context.world.out << line->get_string().c_str() << "\n" << std::flush;

@@ -56,10 +56,7 @@ int run_delete_queue(Context& context, const Invocation& invocation) {
 
 int run_close_all(Context& context, const Invocation& invocation) {
   json::object args = call_args(invocation);
-  if (args.contains("per_connection_delay")) {
-    args["per_connection_delay_ms"] = args.at("per_connection_delay");
-    args.erase("per_connection_delay");
-  }
+  rename_key(args, "per_connection_delay", "per_connection_delay_ms");
   const std::string banner = invocation.flag("global") ? "Closing all connections to node {node} (across all vhosts), reason: {reason}..."
                                                        : "Closing all connections in vhost {vhost}, reason: {reason}...";
   return run_with_banner(context, invocation, banner, std::move(args));

@@ -41,8 +41,7 @@ int run_add_user(Context& context, const Invocation& invocation) {
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
   json::object args = call_args(invocation);
   if (const int failed = take_password(context, invocation, args); failed != kExitOk) return failed;
-  args["password_hash"] = args.at("password");
-  args.erase("password");
+  rename_key(args, "password", "password_hash");
   args.erase("pre_hashed_password");
   return run_plain(context, invocation, std::move(args));
 }
