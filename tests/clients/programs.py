@@ -61,3 +61,24 @@ def php(suite):
 @program
 def ruby(suite):
     return suite.run_command("ruby", ["ruby", HERE / "ruby" / "client.rb"], environment(suite))
+
+
+def npm_folder(suite):
+    """Where the packages of node/package-lock.json are, fetched once per checkout."""
+    with suite.npm:
+        folder = HERE / "node"
+        if not (folder / "node_modules" / ".package-lock.json").exists():
+            build(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder)
+        return folder
+
+
+@program
+def amqplib(suite):
+    folder = npm_folder(suite)
+    return suite.run_command("amqplib", ["node", folder / "amqplib.mjs"], environment(suite))
+
+
+@program
+def cloudamqp(suite):
+    folder = npm_folder(suite)
+    return suite.run_command("cloudamqp", ["node", folder / "cloudamqp.mjs"], environment(suite))
