@@ -18,7 +18,8 @@ bool CallState::add_row(std::string row) {
     row_bytes_ += row.size();
     rows_.push_back(std::move(row));
     if (row_bytes_ > backlog_max_) {
-      set_error(Errc::exhausted, "the answer grew faster than it was read; ask for fewer columns or objects");
+      set_error(Errc::exhausted,
+                "the answer grew faster than it was read; ask for fewer columns or objects");
     }
     step = next_step();
   }
@@ -129,8 +130,8 @@ CallState::Step CallState::next_step() {
   return Step::write;
 }
 
-/// Outside the lock: the marks set by next_step keep every other thread from doing the same, and the
-/// reactor lives until Finish.
+/// Outside the lock: the marks set by next_step keep every other thread from doing the same, and
+/// the reactor lives until Finish.
 void CallState::run(Step step) {
   if (step == Step::write) reactor_->StartWrite(&message_);
   if (step == Step::end) reactor_->Finish(grpc::Status::OK);
@@ -158,6 +159,8 @@ bool StreamSink::row(const boost::json::object& row) {
   return state_->add_row(boost::json::serialize(kept));
 }
 
-void StreamSink::done(const boost::json::value& result) { state_->finish(boost::json::serialize(result)); }
+void StreamSink::done(const boost::json::value& result) {
+  state_->finish(boost::json::serialize(result));
+}
 
 }  // namespace warren::transport

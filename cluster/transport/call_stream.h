@@ -2,9 +2,6 @@
 // One control call on the server: a bounded backlog of rows between the node's thread that produces
 // them and the one gRPC write that may be in flight. Private to cluster/transport.
 
-#include "cluster/transport/control_api.h"
-#include "proto/control.pb.h"
-
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
@@ -15,17 +12,24 @@
 #include <set>
 #include <string>
 
+#include "cluster/transport/control_api.h"
+#include "proto/control.pb.h"
+
 namespace warren::transport {
 
 class CallReactor;
 
 /// What sink and reactor share; whoever goes last frees it.
-/// Invariants: 1. at most one write in flight (`writing_`); 2. Finish is called once (`ending_`), never
+/// Invariants: 1. at most one write in flight (`writing_`); 2. Finish is called once (`ending_`),
+/// never
 ///             while a write is in flight; 3. `reactor_` is null after OnDone.
 class CallState {
  public:
   CallState(PeerIdentity peer, Millis deadline_ms, std::size_t backlog_max, std::string node_name)
-      : peer(std::move(peer)), deadline_ms(deadline_ms), backlog_max_(backlog_max), node_name_(std::move(node_name)) {}
+      : peer(std::move(peer)),
+        deadline_ms(deadline_ms),
+        backlog_max_(backlog_max),
+        node_name_(std::move(node_name)) {}
 
   bool add_row(std::string row);
   void finish(std::string result);

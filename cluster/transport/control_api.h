@@ -1,15 +1,15 @@
 #pragma once
-// What stands between the control service and the node: a call by name with JSON arguments, answered
-// with rows and one result. The node implements Handler; docs/control-methods.md lists the methods.
+// What stands between the control service and the node: a call by name with JSON arguments,
+// answered with rows and one result. The node implements Handler; docs/control-methods.md lists the
+// methods.
+
+#include <boost/json/fwd.hpp>
+#include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "cluster/transport/handshake.h"
-
-#include <boost/json/fwd.hpp>
-
-#include <memory>
-#include <string>
 
 namespace warren::transport {
 
@@ -37,7 +37,8 @@ class CallSink {
 class Handler {
  public:
   virtual ~Handler() = default;
-  virtual void call(std::string method, boost::json::object args, std::shared_ptr<CallSink> sink) = 0;
+  virtual void call(std::string method, boost::json::object args,
+                    std::shared_ptr<CallSink> sink) = 0;
 };
 
 }  // namespace warren::transport

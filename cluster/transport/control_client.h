@@ -1,23 +1,23 @@
 #pragma once
-// The calling side of the control service. Blocking; for tools and for short questions between nodes.
+// The calling side of the control service. Blocking; for tools and for short questions between
+// nodes.
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "cluster/transport/cookie.h"
 #include "cluster/transport/handshake.h"
 
-#include <boost/json/fwd.hpp>
-
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <string>
-
 namespace warren::transport {
 
 /// Whom to call.
 struct ControlTarget {
-  std::string host;           ///< name or numeric address
+  std::string host;  ///< name or numeric address
   std::uint16_t port{25672};
   std::string expected_node;  ///< the answering node must have this name; empty: anyone
 };
@@ -30,9 +30,12 @@ class ControlClient {
 
   /// Resolves, connects, proves the cookie both ways.
   /// Errors: not_found (host name), unavailable (nobody listens), timeout, unauthenticated (cookies
-  ///         differ, with both fingerprints), conflict (another node or cluster answered), unsupported.
-  static Result<std::unique_ptr<ControlClient>> connect(const ControlTarget& target, const Cookie& cookie,
-                                                        const PeerIdentity& self, Millis deadline_ms);
+  ///         differ, with both fingerprints), conflict (another node or cluster answered),
+  ///         unsupported.
+  static Result<std::unique_ptr<ControlClient>> connect(const ControlTarget& target,
+                                                        const Cookie& cookie,
+                                                        const PeerIdentity& self,
+                                                        Millis deadline_ms);
   ~ControlClient();
 
   /// Makes one call. `deadline_ms` 0 = wait for ever.

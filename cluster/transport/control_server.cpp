@@ -1,23 +1,22 @@
 #include "cluster/transport/control_server.h"
 
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <grpcpp/resource_quota.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstring>
+
 #include "base/assert.h"
 #include "cluster/transport/call_stream.h"
 #include "cluster/transport/grpc_common.h"
 #include "cluster/transport/node_registry.h"
 #include "proto/control.grpc.pb.h"
-
-#include <boost/json.hpp>
-#include <fmt/format.h>
-#include <grpcpp/resource_quota.h>
-
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <charconv>
-#include <chrono>
-#include <cstring>
 
 namespace warren::transport {
 namespace {
@@ -61,12 +60,13 @@ class ControlService final : public control::v1::Control::CallbackService {
   ControlService(Handler& handler, SessionTable& sessions, const ControlServerOptions& options)
       : handler_(handler), sessions_(sessions), options_(options) {}
 
-  grpc::ServerUnaryReactor* Hello(grpc::CallbackServerContext* context, const control::v1::HelloRequest* request,
+  grpc::ServerUnaryReactor* Hello(grpc::CallbackServerContext* context,
+                                  const control::v1::HelloRequest* request,
                                   control::v1::HelloReply* reply) override {
     auto* reactor = context->DefaultReactor();
     const Result<HelloAnswer> answer =
-        sessions_.hello(peer_address(context->peer()), from_proto(request->client()), request->nonce(),
-                        request->cookie_fingerprint());
+        sessions_.hello(peer_address(context->peer()), from_proto(request->client()),
+                        request->nonce(), request->cookie_fingerprint());
     if (!answer) {
       reactor->Finish(to_status(answer.error()));
       return reactor;
@@ -80,7 +80,8 @@ class ControlService final : public control::v1::Control::CallbackService {
     return reactor;
   }
 
-  grpc::ServerUnaryReactor* Prove(grpc::CallbackServerContext* context, const control::v1::ProveRequest* request,
+  grpc::ServerUnaryReactor* Prove(grpc::CallbackServerContext* context,
+                                  const control::v1::ProveRequest* request,
                                   control::v1::ProveReply* reply) override {
     auto* reactor = context->DefaultReactor();
     const Result<std::string> proof =
@@ -93,8 +94,8 @@ class ControlService final : public control::v1::Control::CallbackService {
     return reactor;
   }
 
-  grpc::ServerWriteReactor<control::v1::CallReply>* Call(grpc::CallbackServerContext* context,
-                                                         const control::v1::CallRequest* request) override {
+  grpc::ServerWriteReactor<control::v1::CallReply>* Call(
+      grpc::CallbackServerContext* context, const control::v1::CallRequest* request) override {
     const std::string counter_text = header(*context, kCounterKey);
     std::uint64_t counter = 0;
     std::from_chars(counter_text.data(), counter_text.data() + counter_text.size(), counter);
@@ -114,11 +115,12 @@ class ControlService final : public control::v1::Control::CallbackService {
     }
     if (++calls_ > options_.calls_max) {
       --calls_;
-      return refuse({grpc::StatusCode::RESOURCE_EXHAUSTED,
-                     fmt::format("{} control calls are already under way; try again", options_.calls_max)});
+      return refuse(
+          {grpc::StatusCode::RESOURCE_EXHAUSTED,
+           fmt::format("{} control calls are already under way; try again", options_.calls_max)});
     }
-    auto state = std::make_shared<CallState>(*peer, request->deadline_ms(), options_.call_backlog_max_bytes,
-                                             sessions_.self().node_name);
+    auto state = std::make_shared<CallState>(
+        *peer, request->deadline_ms(), options_.call_backlog_max_bytes, sessions_.self().node_name);
     auto* reactor = new CallReactor(state, calls_);
     auto sink = std::make_shared<StreamSink>(state, wanted_columns(args.get_object()));
     if (request->method() == "locate_node") {
@@ -133,7 +135,8 @@ class ControlService final : public control::v1::Control::CallbackService {
   /// The port of another node of this host, for tools that only know the host.
   void locate(const boost::json::object& args, CallSink& sink) const {
     const auto* name = args.if_contains("name");
-    if (name == nullptr || !name->is_string()) return sink.fail(Errc::invalid_argument, "name is missing");
+    if (name == nullptr || !name->is_string())
+      return sink.fail(Errc::invalid_argument, "name is missing");
     const auto entry = find_node(std::string(name->get_string()), options_.registry);
     if (!entry) return sink.fail(Errc::not_found, "no such node runs on this host");
     sink.done(boost::json::object{{"name", entry->name}, {"port", entry->port}});
@@ -165,11 +168,14 @@ std::string bind_error(const std::string& address, std::uint16_t port) {
   if (fd < 0) return std::strerror(errno);
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&where), size) == 0 && ::listen(fd, 1) == 0;
+  const bool bound =
+      ::bind(fd, reinterpret_cast<sockaddr*>(&where), size) == 0 && ::listen(fd, 1) == 0;
   const int error = errno;
   ::close(fd);
-  // Held only for a moment: typical of ports in the range that outgoing connections take theirs from.
-  return bound ? "the port was in use a moment ago; keep it out of net.ipv4.ip_local_port_range" : std::strerror(error);
+  // Held only for a moment: typical of ports in the range that outgoing connections take theirs
+  // from.
+  return bound ? "the port was in use a moment ago; keep it out of net.ipv4.ip_local_port_range"
+               : std::strerror(error);
 }
 
 std::string endpoint(const std::string& address, std::uint16_t port) {
@@ -202,8 +208,8 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   impl_->options = std::move(options);
   if (impl_->options.registry.empty()) impl_->options.registry = registry_directories();
   const ControlServerOptions& chosen = impl_->options;
-  impl_->sessions = std::make_unique<SessionTable>(chosen.cookies, chosen.identity, impl_->clock, impl_->log,
-                                                   chosen.limits);
+  impl_->sessions = std::make_unique<SessionTable>(chosen.cookies, chosen.identity, impl_->clock,
+                                                   impl_->log, chosen.limits);
   impl_->service = std::make_unique<ControlService>(impl_->handler, *impl_->sessions, chosen);
 
   grpc::ResourceQuota quota("warren");
@@ -228,8 +234,9 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   impl_->server = builder.BuildAndStart();
   if (impl_->server == nullptr || bound == 0) {
     impl_->server.reset();
-    return make_error(Errc::io, fmt::format("cannot listen on {} (inter-node and CLI communication): {}", where,
-                                            bind_error(chosen.address, chosen.port)));
+    return make_error(
+        Errc::io, fmt::format("cannot listen on {} (inter-node and CLI communication): {}", where,
+                              bind_error(chosen.address, chosen.port)));
   }
   impl_->port = static_cast<std::uint16_t>(bound);
   return impl_->port;

@@ -1,6 +1,12 @@
 #pragma once
 // The runtime's gRPC server on the inter-node port: handshake, control calls, and the services that
-// other rooms of cluster/transport add. Nothing but the handshake is answered before the cookie is proved.
+// other rooms of cluster/transport add. Nothing but the handshake is answered before the cookie is
+// proved.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -8,11 +14,6 @@
 #include "cluster/transport/control_api.h"
 #include "cluster/transport/cookie.h"
 #include "cluster/transport/session_table.h"
-
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <vector>
 
 namespace grpc {
 class Service;
@@ -31,15 +32,16 @@ class RpcModule {
 };
 
 struct ControlServerOptions {
-  std::string address{"::"};        ///< numeric; "::" is every address of both families
-  std::uint16_t port{0};            ///< 0: the system chooses
-  std::vector<Cookie> cookies;      ///< accepted; the first is shown in messages
+  std::string address{"::"};    ///< numeric; "::" is every address of both families
+  std::uint16_t port{0};        ///< 0: the system chooses
+  std::vector<Cookie> cookies;  ///< accepted; the first is shown in messages
   PeerIdentity identity;
   SessionLimits limits;
-  std::size_t memory_quota_bytes{64u << 20};   ///< of gRPC's buffers; beyond it reading stops
-  std::size_t message_max_bytes{16u << 20};    ///< of one received message; beyond it the call fails
-  std::size_t calls_max{64};                   ///< control calls at once; beyond it: exhausted
-  std::size_t call_backlog_max_bytes{64u << 20};  ///< rows of one call not yet sent; beyond it the call fails
+  std::size_t memory_quota_bytes{64u << 20};  ///< of gRPC's buffers; beyond it reading stops
+  std::size_t message_max_bytes{16u << 20};   ///< of one received message; beyond it the call fails
+  std::size_t calls_max{64};                  ///< control calls at once; beyond it: exhausted
+  std::size_t call_backlog_max_bytes{
+      64u << 20};  ///< rows of one call not yet sent; beyond it the call fails
   std::vector<std::shared_ptr<RpcModule>> modules;
   std::vector<std::string> registry;  ///< for `locate_node`; empty: registry_directories()
 };
@@ -55,7 +57,8 @@ class ControlServer {
   /// Listens. Returns the port. Requires: not started; options.cookies not empty.
   /// Errors: io when the address is taken or not ours, naming it.
   Result<std::uint16_t> start(ControlServerOptions options);
-  /// Cancels the calls under way, after `grace_ms` for those that are answering. Repeat: does nothing.
+  /// Cancels the calls under way, after `grace_ms` for those that are answering. Repeat: does
+  /// nothing.
   void stop(Millis grace_ms = 200);
 
   std::uint16_t port() const;

@@ -1,10 +1,7 @@
 #include "cluster/transport/cookie.h"
 
-#include "cluster/transport/crypto.h"
-
-#include <fmt/format.h>
-
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +9,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+
+#include "cluster/transport/crypto.h"
 
 namespace warren::transport {
 namespace {
@@ -55,8 +54,9 @@ Result<Cookie> checked(Cookie cookie, std::string_view where) {
                                   where, kCookieMaxBytes));
   }
   if (cookie.secret.size() < kShortLength) {
-    cookie.warning = fmt::format("the Erlang cookie from {} has only {} characters and can be guessed",
-                                 where, cookie.secret.size());
+    cookie.warning =
+        fmt::format("the Erlang cookie from {} has only {} characters and can be guessed", where,
+                    cookie.secret.size());
   }
   return cookie;
 }
@@ -77,9 +77,10 @@ Result<Cookie> read_file(const std::string& path) {
     const CookieFileFacts facts = cookie_file_facts(path);
     Error failure = io_error("read", path, error);
     if (facts.exists) {
-      failure.text += fmt::format("; the file belongs to {} with mode {:03o}: run this as {} or copy the "
-                                  "cookie to a file of your own with mode 400",
-                                  facts.owner, facts.mode, facts.owner);
+      failure.text += fmt::format(
+          "; the file belongs to {} with mode {:03o}: run this as {} or copy the "
+          "cookie to a file of your own with mode 400",
+          facts.owner, facts.mode, facts.owner);
     }
     return failure;
   }
@@ -97,9 +98,10 @@ Result<Cookie> read_file(const std::string& path) {
   if ((cookie.mode & kOthersMask) != 0) {
     return make_error(
         Errc::permission_denied,
-        fmt::format("the Erlang cookie file {} must be accessible by its owner only: it belongs to {} and "
-                    "has mode {:03o}; run: chmod 400 {}",
-                    path, cookie.owner, cookie.mode, path));
+        fmt::format(
+            "the Erlang cookie file {} must be accessible by its owner only: it belongs to {} and "
+            "has mode {:03o}; run: chmod 400 {}",
+            path, cookie.owner, cookie.mode, path));
   }
   cookie.secret.resize(kReadLimit);
   std::size_t filled = 0;
@@ -111,8 +113,8 @@ Result<Cookie> read_file(const std::string& path) {
     filled += static_cast<std::size_t>(got);
   }
   cookie.secret.resize(filled);
-  return checked(std::move(cookie), fmt::format("file {} (owner {}, mode {:03o})", path, cookie.owner,
-                                                cookie.mode));
+  return checked(std::move(cookie),
+                 fmt::format("file {} (owner {}, mode {:03o})", path, cookie.owner, cookie.mode));
 }
 
 std::string made_secret() {
@@ -121,8 +123,8 @@ std::string made_secret() {
   return secret;
 }
 
-/// Writes a whole new file beside `path` and links it into place, so that nobody reads half a cookie
-/// and of two creators one wins.
+/// Writes a whole new file beside `path` and links it into place, so that nobody reads half a
+/// cookie and of two creators one wins.
 Result<Cookie> create_file(const std::string& path) {
   const std::string temporary = fmt::format("{}.{}.{}", path, ::getpid(), to_hex(random_bytes(4)));
   {
@@ -192,11 +194,12 @@ Result<Cookie> find_cookie(const CookieSearch& search) {
     looked += (looked.empty() ? "" : ", ") + path;
   }
   if (search.create && !search.files.empty()) return create_file(search.files.front());
-  return make_error(Errc::not_found,
-                    fmt::format("no Erlang cookie found; looked for {} and the environment variable "
-                                "RABBITMQ_ERLANG_COOKIE. Start the node once (it makes one), or copy the "
-                                "cluster's cookie to one of these files with mode 400",
-                                looked.empty() ? "no file" : looked));
+  return make_error(
+      Errc::not_found,
+      fmt::format("no Erlang cookie found; looked for {} and the environment variable "
+                  "RABBITMQ_ERLANG_COOKIE. Start the node once (it makes one), or copy the "
+                  "cluster's cookie to one of these files with mode 400",
+                  looked.empty() ? "no file" : looked));
 }
 
 CookieFileFacts cookie_file_facts(const std::string& path) {
@@ -218,7 +221,8 @@ std::string user_name(unsigned uid) {
   char buffer[4096];
   struct passwd entry {};
   struct passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr) return found->pw_name;
+  if (::getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr)
+    return found->pw_name;
   return std::to_string(uid);
 }
 

@@ -2,11 +2,11 @@
 // The shared secret of a cluster: where it is found, when it is refused, what may be shown of it.
 // The secret itself is never printed, logged or sent.
 
-#include "base/result.h"
-
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace warren::transport {
 
@@ -15,27 +15,28 @@ inline constexpr std::size_t kCookieMaxBytes = 255;
 /// A cookie and where it came from.
 struct Cookie {
   std::string secret;
-  std::string source;       ///< "file", "environment" or "option"
-  std::string file;         ///< path; empty unless source is "file"
-  unsigned mode{0};         ///< permission bits of the file
-  std::string owner;        ///< user name (or uid) that owns the file
-  bool created{false};      ///< made by this call
-  std::string warning;      ///< something the operator should know; empty when nothing
+  std::string source;   ///< "file", "environment" or "option"
+  std::string file;     ///< path; empty unless source is "file"
+  unsigned mode{0};     ///< permission bits of the file
+  std::string owner;    ///< user name (or uid) that owns the file
+  bool created{false};  ///< made by this call
+  std::string warning;  ///< something the operator should know; empty when nothing
 
   /// First 8 hex digits of a keyed hash: tells two cookies apart in logs of both sides.
   std::string fingerprint() const;
   /// Base64 of MD5, the form `erlang_cookie_hash` prints; only for local display.
   std::string erlang_hash() const;
-  /// One clause for messages: `file /x/.erlang.cookie, owner rabbitmq, mode 400, fingerprint 1a2b3c4d`.
+  /// One clause for messages: `file /x/.erlang.cookie, owner rabbitmq, mode 400, fingerprint
+  /// 1a2b3c4d`.
   std::string describe() const;
 };
 
 /// Where to look. Empty strings mean "not given".
 struct CookieSearch {
-  std::string option;       ///< --erlang-cookie
-  std::string environment;  ///< RABBITMQ_ERLANG_COOKIE
+  std::string option;              ///< --erlang-cookie
+  std::string environment;         ///< RABBITMQ_ERLANG_COOKIE
   std::vector<std::string> files;  ///< in order; a missing one is passed over
-  bool create{false};       ///< servers only: make files.front() when none exists
+  bool create{false};              ///< servers only: make files.front() when none exists
 
   /// The search of this process: both variables and `$HOME`, `/var/lib/rabbitmq`.
   static CookieSearch from_environment(std::string option = {}, bool create = false);

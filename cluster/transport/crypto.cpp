@@ -1,11 +1,11 @@
 #include "cluster/transport/crypto.h"
 
-#include "base/assert.h"
-
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+
+#include "base/assert.h"
 
 namespace warren::transport {
 namespace {

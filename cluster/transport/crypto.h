@@ -13,7 +13,8 @@ std::string hmac_sha256(std::string_view key, std::string_view data);
 std::string sha256(std::string_view data);
 /// MD5: 16 bytes. For the cookie hash that RabbitMQ prints, for nothing else.
 std::string md5(std::string_view data);
-/// Bytes of the operating system's generator. Aborts when there are none: nothing may go on without.
+/// Bytes of the operating system's generator. Aborts when there are none: nothing may go on
+/// without.
 std::string random_bytes(std::size_t count);
 /// Compares in a time that depends on the lengths only.
 bool equal_secret(std::string_view a, std::string_view b);

@@ -1,13 +1,13 @@
 #pragma once
 // Conversions between our types and gRPC's. Private to the .cpp files of cluster/transport.
 
-#include "base/result.h"
-#include "cluster/transport/handshake.h"
-#include "proto/control.pb.h"
-
 #include <grpcpp/grpcpp.h>
 
 #include <string>
+
+#include "base/result.h"
+#include "cluster/transport/handshake.h"
+#include "proto/control.pb.h"
 
 namespace warren::transport {
 

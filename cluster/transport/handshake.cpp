@@ -1,11 +1,11 @@
 #include "cluster/transport/handshake.h"
 
-#include "base/bytes.h"
-#include "cluster/transport/crypto.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#include "base/bytes.h"
+#include "cluster/transport/crypto.h"
 
 namespace warren::transport {
 namespace {
@@ -41,7 +41,8 @@ std::string labelled(std::string_view label, std::string_view body) {
 }
 
 bool printable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
 }
 
 }  // namespace
@@ -73,8 +74,8 @@ std::string session_key(std::string_view cookie, const Transcript& transcript) {
   return hmac_sha256(cookie, labelled(kSessionLabel, transcript.encode()));
 }
 
-std::string call_proof(std::string_view session_key, std::string_view session_id, std::uint64_t counter,
-                       std::string_view method, std::string_view request) {
+std::string call_proof(std::string_view session_key, std::string_view session_id,
+                       std::uint64_t counter, std::string_view method, std::string_view request) {
   std::string text;
   ByteWriter to(text);
   put(to, kCallLabel);
@@ -89,11 +90,12 @@ Result<std::uint32_t> agree_version(const PeerIdentity& mine, const PeerIdentity
   const std::uint32_t lowest = std::max(mine.version_min, theirs.version_min);
   const std::uint32_t highest = std::min(mine.version_max, theirs.version_max);
   if (lowest > highest) {
-    return make_error(Errc::unsupported,
-                      fmt::format("no common protocol version: {} speaks {} to {}, {} speaks {} to {}; "
-                                  "bring both to neighbouring releases",
-                                  mine.node_name, mine.version_min, mine.version_max, theirs.node_name,
-                                  theirs.version_min, theirs.version_max));
+    return make_error(
+        Errc::unsupported,
+        fmt::format("no common protocol version: {} speaks {} to {}, {} speaks {} to {}; "
+                    "bring both to neighbouring releases",
+                    mine.node_name, mine.version_min, mine.version_max, theirs.node_name,
+                    theirs.version_min, theirs.version_max));
   }
   return highest;
 }
@@ -108,11 +110,13 @@ Result<> check_identity(const PeerIdentity& identity) {
   }
   if (identity.role != "node" && identity.role != "ctl") return bad("role");
   if (!identity.node_id.empty() && identity.node_id.size() != 16) return bad("node id");
-  if (identity.cluster_id.size() > kNameMaxBytes || !printable(identity.cluster_id)) return bad("cluster id");
+  if (identity.cluster_id.size() > kNameMaxBytes || !printable(identity.cluster_id))
+    return bad("cluster id");
   if (identity.product_version.size() > kNameMaxBytes || !printable(identity.product_version)) {
     return bad("product version");
   }
-  if (identity.version_min == 0 || identity.version_min > identity.version_max) return bad("version range");
+  if (identity.version_min == 0 || identity.version_min > identity.version_max)
+    return bad("version range");
   return {};
 }
 
@@ -120,10 +124,11 @@ Result<> check_cluster(const PeerIdentity& mine, const PeerIdentity& theirs) {
   if (mine.role != "node" || theirs.role != "node") return {};
   if (mine.cluster_id.empty() || theirs.cluster_id.empty()) return {};
   if (mine.cluster_id == theirs.cluster_id) return {};
-  return make_error(Errc::conflict,
-                    fmt::format("wrong cluster: {} belongs to cluster {}, {} belongs to cluster {}; clusters "
-                                "do not merge: reset the node that is to move, then join_cluster",
-                                mine.node_name, mine.cluster_id, theirs.node_name, theirs.cluster_id));
+  return make_error(
+      Errc::conflict,
+      fmt::format("wrong cluster: {} belongs to cluster {}, {} belongs to cluster {}; clusters "
+                  "do not merge: reset the node that is to move, then join_cluster",
+                  mine.node_name, mine.cluster_id, theirs.node_name, theirs.cluster_id));
 }
 
 bool CounterWindow::accept(std::uint64_t counter) {

@@ -9,11 +9,11 @@
 // The client proves first: a stranger who connects learns nothing made with the cookie.
 // Both proofs cover everything that was said, so nothing of it can be changed on the way.
 
-#include "base/result.h"
-
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "base/result.h"
 
 namespace warren::transport {
 
@@ -26,10 +26,10 @@ inline constexpr std::size_t kNameMaxBytes = 255;
 
 /// Who a peer says it is.
 struct PeerIdentity {
-  std::string node_name;       ///< rabbit@host, or a tool's own name
-  std::string node_id;         ///< 16 bytes; empty for tools
-  std::string cluster_id;      ///< empty while unknown
-  std::string role{"node"};    ///< "node" or "ctl"
+  std::string node_name;     ///< rabbit@host, or a tool's own name
+  std::string node_id;       ///< 16 bytes; empty for tools
+  std::string cluster_id;    ///< empty while unknown
+  std::string role{"node"};  ///< "node" or "ctl"
   std::uint32_t version_min{kProtocolVersionMin};
   std::uint32_t version_max{kProtocolVersionMax};
   std::string product_version;
@@ -58,8 +58,8 @@ std::string server_proof(std::string_view cookie, const Transcript& transcript,
 /// The key that proves later calls belong to this session.
 std::string session_key(std::string_view cookie, const Transcript& transcript);
 /// Proof of one call: binds session, number of the call and what is asked.
-std::string call_proof(std::string_view session_key, std::string_view session_id, std::uint64_t counter,
-                       std::string_view method, std::string_view request);
+std::string call_proof(std::string_view session_key, std::string_view session_id,
+                       std::uint64_t counter, std::string_view method, std::string_view request);
 
 /// The highest version both speak.
 /// Errors: unsupported, with both ranges in the text.

@@ -1,14 +1,13 @@
 #include "cluster/transport/node_registry.h"
 
-#include <boost/json.hpp>
-#include <fmt/format.h>
-
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -26,7 +25,8 @@ std::string file_name(std::string_view name) {
   std::string out;
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = std::isalnum(byte) != 0 || c == '@' || c == '-' || c == '_' || (c == '.' && !out.empty());
+    const bool plain =
+        std::isalnum(byte) != 0 || c == '@' || c == '-' || c == '_' || (c == '.' && !out.empty());
     out += plain ? std::string(1, c) : fmt::format("%{:02x}", byte);
   }
   return out + std::string(kSuffix);
@@ -75,7 +75,8 @@ std::optional<NodeEntry> parse(const std::string& text) {
   if (const auto* file = from.if_contains("cookie_file"); file != nullptr && file->is_string()) {
     entry.cookie_file = std::string(file->get_string());
   }
-  if (const auto* pid = from.if_contains("pid"); pid != nullptr && pid->is_int64()) entry.pid = pid->get_int64();
+  if (const auto* pid = from.if_contains("pid"); pid != nullptr && pid->is_int64())
+    entry.pid = pid->get_int64();
   entry.port = port_of(from, "port");
   entry.amqp_port = port_of(from, "amqp_port");
   if (entry.name.empty() || entry.port == 0) return std::nullopt;
@@ -127,7 +128,8 @@ std::vector<std::string> readable_directories(const std::vector<std::string>& di
   return all;
 }
 
-/// Locks the file now at `path`, made when missing; a file that was replaced meanwhile is tried again.
+/// Locks the file now at `path`, made when missing; a file that was replaced meanwhile is tried
+/// again.
 int lock_entry(const std::string& path) {
   for (int attempt = 0; attempt < 8; ++attempt) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -141,7 +143,8 @@ int lock_entry(const std::string& path) {
     }
     struct stat held {};
     struct stat named {};
-    if (::fstat(fd, &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino) return fd;
+    if (::fstat(fd, &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino)
+      return fd;
     ::close(fd);
   }
   errno = EBUSY;
@@ -151,7 +154,8 @@ int lock_entry(const std::string& path) {
 }  // namespace
 
 std::vector<std::string> registry_directories() {
-  if (const char* only = std::getenv("WARREN_RUN_DIR"); only != nullptr && *only != '\0') return {only};
+  if (const char* only = std::getenv("WARREN_RUN_DIR"); only != nullptr && *only != '\0')
+    return {only};
   std::vector<std::string> all{"/run/warren"};
   if (const char* run = std::getenv("XDG_RUNTIME_DIR"); run != nullptr && *run != '\0') {
     all.push_back(std::string(run) + "/warren");
@@ -172,10 +176,12 @@ Result<NodeRegistration> NodeRegistration::publish(const NodeEntry& entry,
       if (errno != EAGAIN && errno != EACCES) continue;
       const std::optional<NodeEntry> other = read_live(path);
       if (!other) continue;
-      return make_error(Errc::already_exists,
-                        fmt::format("node {} is already running on this host (pid {}, inter-node port {}); stop it "
-                                    "first, or give this node another name with RABBITMQ_NODENAME",
-                                    entry.name, other->pid, other->port));
+      return make_error(
+          Errc::already_exists,
+          fmt::format(
+              "node {} is already running on this host (pid {}, inter-node port {}); stop it "
+              "first, or give this node another name with RABBITMQ_NODENAME",
+              entry.name, other->pid, other->port));
     }
     const std::string text = serialise(entry);
     const bool written = ::ftruncate(fd, 0) == 0 && ::pwrite(fd, text.data(), text.size(), 0) ==
@@ -183,8 +189,9 @@ Result<NodeRegistration> NodeRegistration::publish(const NodeEntry& entry,
     NodeRegistration held(fd, path);
     if (written) return held;
   }
-  return make_error(Errc::io, fmt::format("no directory to register node {} in; tried {}; set WARREN_RUN_DIR",
-                                          entry.name, tried));
+  return make_error(Errc::io,
+                    fmt::format("no directory to register node {} in; tried {}; set WARREN_RUN_DIR",
+                                entry.name, tried));
 }
 
 NodeRegistration::~NodeRegistration() {
@@ -202,7 +209,8 @@ NodeRegistration& NodeRegistration::operator=(NodeRegistration&& from) noexcept 
   return *this;
 }
 
-std::optional<NodeEntry> find_node(const std::string& name, const std::vector<std::string>& directories) {
+std::optional<NodeEntry> find_node(const std::string& name,
+                                   const std::vector<std::string>& directories) {
   for (const std::string& directory : readable_directories(directories)) {
     if (!trusted(directory)) continue;
     std::optional<NodeEntry> entry = read_live(directory + "/" + file_name(name));
@@ -220,11 +228,13 @@ std::vector<NodeEntry> list_nodes(const std::vector<std::string>& directories) {
     while (const dirent* item = ::readdir(open)) {
       const std::string name = item->d_name;
       if (!name.ends_with(kSuffix) || all.size() >= kEntriesMax) continue;
-      if (std::optional<NodeEntry> entry = read_live(directory + "/" + name)) all.push_back(std::move(*entry));
+      if (std::optional<NodeEntry> entry = read_live(directory + "/" + name))
+        all.push_back(std::move(*entry));
     }
     ::closedir(open);
   }
-  std::sort(all.begin(), all.end(), [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });
+  std::sort(all.begin(), all.end(),
+            [](const NodeEntry& a, const NodeEntry& b) { return a.name < b.name; });
   const auto same = [](const NodeEntry& a, const NodeEntry& b) { return a.name == b.name; };
   all.erase(std::unique(all.begin(), all.end(), same), all.end());
   return all;

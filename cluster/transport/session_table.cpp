@@ -1,10 +1,10 @@
 #include "cluster/transport/session_table.h"
 
-#include "cluster/transport/crypto.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#include "cluster/transport/crypto.h"
 
 namespace warren::transport {
 namespace {
@@ -22,9 +22,13 @@ std::string shown(std::string_view fingerprint) {
 
 }  // namespace
 
-SessionTable::SessionTable(std::vector<Cookie> cookies, PeerIdentity self, const Clock& clock, Logger& log,
-                           SessionLimits limits)
-    : cookies_(std::move(cookies)), self_(std::move(self)), clock_(clock), log_(log), limits_(limits) {}
+SessionTable::SessionTable(std::vector<Cookie> cookies, PeerIdentity self, const Clock& clock,
+                           Logger& log, SessionLimits limits)
+    : cookies_(std::move(cookies)),
+      self_(std::move(self)),
+      clock_(clock),
+      log_(log),
+      limits_(limits) {}
 
 Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerIdentity& client,
                                         const std::string& nonce, const std::string& fingerprint) {
@@ -32,8 +36,9 @@ Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerId
   const Millis now = clock_.steady_ms();
   expire(now);
   if (const Millis wait = throttled(address, now); wait > 0) {
-    return make_error(Errc::exhausted, fmt::format("too many failed handshakes from {}; {} listens again in {} ms",
-                                                   address, self_.node_name, wait));
+    return make_error(Errc::exhausted,
+                      fmt::format("too many failed handshakes from {}; {} listens again in {} ms",
+                                  address, self_.node_name, wait));
   }
   auto refuse = [&](Error error) {
     note_failure(address, now);
@@ -62,7 +67,8 @@ Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerId
   pending.since = now;
   const Millis skew = pending.transcript.server.wall_clock_ms - client.wall_clock_ms;
   if (client.role == "node" && std::abs(skew) > kClockSkewWarnMs) {
-    log_.warning(LogArea::cluster, "clocks differ: peer={} by_ms={} remedy=\"synchronise the clocks\"",
+    log_.warning(LogArea::cluster,
+                 "clocks differ: peer={} by_ms={} remedy=\"synchronise the clocks\"",
                  client.node_name, skew);
   }
   HelloAnswer answer{pending.transcript.server, pending.transcript.server_nonce,
@@ -94,25 +100,28 @@ Result<std::string> SessionTable::prove(const std::string& address, const std::s
   pending_order_.remove(session_id);
   for (const Cookie& cookie : cookies_) {
     if (!equal_secret(proof, client_proof(cookie.secret, pending.transcript))) continue;
-    open_session(session_id, session_key(cookie.secret, pending.transcript), pending.transcript.client, now);
+    open_session(session_id, session_key(cookie.secret, pending.transcript),
+                 pending.transcript.client, now);
     return server_proof(cookie.secret, pending.transcript, proof);
   }
   note_failure(address, now);
   Error error = cookie_mismatch(pending);
-  log_.error(LogArea::cluster,
-             "connection attempt from disallowed node: peer={} address={} peer_fingerprint={} own=\"{}\" "
-             "remedy=\"put the same cookie on both hosts\"",
-             pending.transcript.client.node_name, address, pending.fingerprint,
-             cookies_.front().describe());
+  log_.error(
+      LogArea::cluster,
+      "connection attempt from disallowed node: peer={} address={} peer_fingerprint={} own=\"{}\" "
+      "remedy=\"put the same cookie on both hosts\"",
+      pending.transcript.client.node_name, address, pending.fingerprint,
+      cookies_.front().describe());
   return error;
 }
 
 Error SessionTable::cookie_mismatch(const Pending& pending) const {
-  return make_error(Errc::unauthenticated,
-                    fmt::format("{} refused {}: the Erlang cookies differ (fingerprint {} at {}, {} at {})",
-                                self_.node_name, pending.transcript.client.node_name,
-                                cookies_.front().fingerprint(), self_.node_name, pending.fingerprint,
-                                pending.transcript.client.node_name));
+  return make_error(
+      Errc::unauthenticated,
+      fmt::format("{} refused {}: the Erlang cookies differ (fingerprint {} at {}, {} at {})",
+                  self_.node_name, pending.transcript.client.node_name,
+                  cookies_.front().fingerprint(), self_.node_name, pending.fingerprint,
+                  pending.transcript.client.node_name));
 }
 
 Result<PeerIdentity> SessionTable::authorise(const std::string& session_id, std::uint64_t counter,
@@ -123,7 +132,8 @@ Result<PeerIdentity> SessionTable::authorise(const std::string& session_id, std:
   expire(now);
   const auto found = sessions_.find(session_id);
   if (found == sessions_.end()) {
-    return make_error(Errc::unauthenticated, "no such session: it expired or was never proved; connect again");
+    return make_error(Errc::unauthenticated,
+                      "no such session: it expired or was never proved; connect again");
   }
   Session& session = found->second;
   if (!equal_secret(proof, call_proof(session.key, session_id, counter, method, request))) {
@@ -132,14 +142,16 @@ Result<PeerIdentity> SessionTable::authorise(const std::string& session_id, std:
   }
   if (!session.counters.accept(counter)) {
     ++refused_;
-    return make_error(Errc::unauthenticated, "the call was already made once (replayed or far out of order)");
+    return make_error(Errc::unauthenticated,
+                      "the call was already made once (replayed or far out of order)");
   }
   session.last_ms = now;
   used_order_.splice(used_order_.end(), used_order_, session.used);
   return session.peer;
 }
 
-void SessionTable::open_session(const std::string& id, std::string key, PeerIdentity peer, Millis now) {
+void SessionTable::open_session(const std::string& id, std::string key, PeerIdentity peer,
+                                Millis now) {
   while (sessions_.size() >= limits_.sessions_max) {
     sessions_.erase(used_order_.front());
     used_order_.pop_front();
@@ -169,13 +181,14 @@ Millis SessionTable::throttled(const std::string& address, Millis now) {
 void SessionTable::note_failure(const std::string& address, Millis now) {
   ++refused_;
   if (failures_.size() >= limits_.failing_addresses_max && !failures_.contains(address)) {
-    auto oldest = std::min_element(failures_.begin(), failures_.end(), [](const auto& a, const auto& b) {
-      return a.second.at < b.second.at;
-    });
+    auto oldest =
+        std::min_element(failures_.begin(), failures_.end(),
+                         [](const auto& a, const auto& b) { return a.second.at < b.second.at; });
     failures_.erase(oldest);
   }
   Failures& failures = failures_[address];
-  failures.level = std::max<Millis>(0, failures.level - (now - failures.at)) + limits_.failure_regain_ms;
+  failures.level =
+      std::max<Millis>(0, failures.level - (now - failures.at)) + limits_.failure_regain_ms;
   failures.at = now;
 }
 

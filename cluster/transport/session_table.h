@@ -3,11 +3,6 @@
 // address. Every table is bounded. No gRPC here; the clock is given.
 // Thread safety: every method may be called from any thread (one lock inside).
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "cluster/transport/cookie.h"
-#include "cluster/transport/handshake.h"
-
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -16,16 +11,21 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/transport/cookie.h"
+#include "cluster/transport/handshake.h"
+
 namespace warren::transport {
 
 /// The bounds of the table; each has its overflow behaviour.
 struct SessionLimits {
-  std::size_t pending_max{256};         ///< handshakes under way; the oldest goes first
-  std::size_t sessions_max{4096};       ///< the longest unused goes first
+  std::size_t pending_max{256};    ///< handshakes under way; the oldest goes first
+  std::size_t sessions_max{4096};  ///< the longest unused goes first
   Millis pending_ttl_ms{10'000};
   Millis session_idle_ms{900'000};
-  std::size_t failures_max{10};         ///< per address in a burst; then refused unheard
-  Millis failure_regain_ms{500};        ///< one more is allowed each such time
+  std::size_t failures_max{10};   ///< per address in a burst; then refused unheard
+  Millis failure_regain_ms{500};  ///< one more is allowed each such time
   std::size_t failing_addresses_max{1024};
 };
 
@@ -49,11 +49,12 @@ class SessionTable {
 
   /// Begins a handshake. `address` is the peer's, without the port.
   /// Errors: exhausted (too many failures from there), invalid_argument, unsupported, conflict.
-  Result<HelloAnswer> hello(const std::string& address, const PeerIdentity& client, const std::string& nonce,
-                            const std::string& fingerprint);
+  Result<HelloAnswer> hello(const std::string& address, const PeerIdentity& client,
+                            const std::string& nonce, const std::string& fingerprint);
 
   /// Ends a handshake: checks the client's proof, gives the server's.
-  /// Errors: unauthenticated with both fingerprints; not_found when the handshake is unknown or late.
+  /// Errors: unauthenticated with both fingerprints; not_found when the handshake is unknown or
+  /// late.
   Result<std::string> prove(const std::string& address, const std::string& session_id,
                             const std::string& proof);
 

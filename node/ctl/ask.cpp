@@ -1,13 +1,13 @@
 // Calls, banners and errors: what all commands have in common.
-#include "node/ctl/context.h"
-#include "node/ctl/format.h"
-#include "node/ctl/help.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <ostream>
+
+#include "node/ctl/context.h"
+#include "node/ctl/format.h"
+#include "node/ctl/help.h"
 
 namespace warren::ctl {
 namespace {
@@ -22,7 +22,8 @@ bool app_objects(const Error& error) {
 std::string value_text(const json::value& value) {
   if (!value.is_array()) return plain_text(value);
   std::string out;
-  for (const json::value& item : value.get_array()) out += (out.empty() ? "" : ", ") + value_text(item);
+  for (const json::value& item : value.get_array())
+    out += (out.empty() ? "" : ", ") + value_text(item);
   return out;
 }
 
@@ -41,7 +42,8 @@ bool Invocation::flag(std::string_view key) const {
 }
 
 bool Invocation::machine() const {
-  return globals.formatter == "json" || globals.formatter == "json_stream" || globals.formatter == "csv";
+  return globals.formatter == "json" || globals.formatter == "json_stream" ||
+         globals.formatter == "csv";
 }
 
 Millis timeout_of(const Invocation& invocation) {
@@ -71,7 +73,8 @@ json::object call_args(const Invocation& invocation) {
     json::array columns;
     for (const std::string& column : invocation.columns) columns.emplace_back(column);
     if (columns.empty()) {
-      for (const Column& column : columns_of(command.default_columns)) columns.emplace_back(column.name);
+      for (const Column& column : columns_of(command.default_columns))
+        columns.emplace_back(column.name);
     }
     args["columns"] = std::move(columns);
   }
@@ -121,7 +124,8 @@ void print_banner(Context& context, const Invocation& invocation, std::string_vi
   if (command.has(kTimeout60) && command.has(kRows) && !globals.legacy) {
     const Millis timeout = timeout_of(invocation);
     context.world.out << (timeout == 0 ? "Timeout: infinity ...\n"
-                                       : fmt::format("Timeout: {:.1f} seconds ...\n", static_cast<double>(timeout) / 1000));
+                                       : fmt::format("Timeout: {:.1f} seconds ...\n",
+                                                     static_cast<double>(timeout) / 1000));
   }
   context.world.out << expand(invocation, context.node, text) << "\n" << std::flush;
 }
@@ -137,8 +141,8 @@ Outcome ask(Context& context, const Invocation& invocation, json::object args,
   return ask_method(context, invocation, method_of(*invocation.command), std::move(args), on_row);
 }
 
-Outcome ask_method(Context& context, const Invocation& invocation, const std::string& method, json::object args,
-                   const transport::ControlClient::OnRow& on_row) {
+Outcome ask_method(Context& context, const Invocation& invocation, const std::string& method,
+                   json::object args, const transport::ControlClient::OnRow& on_row) {
   const bool waits_for_app = invocation.command->has(kApp);
   if (!waits_for_app) print_own_banner(context, invocation);
   auto result = context.client->call(
@@ -154,8 +158,10 @@ Outcome ask_method(Context& context, const Invocation& invocation, const std::st
   }
   print_own_banner(context, invocation);
   if (const json::object* object = result->if_object()) {
-    if (const json::value* warnings = object->if_contains("warnings"); warnings != nullptr && warnings->is_array()) {
-      for (const json::value& warning : warnings->get_array()) context.world.err << "Warning: " << value_text(warning) << "\n";
+    if (const json::value* warnings = object->if_contains("warnings");
+        warnings != nullptr && warnings->is_array()) {
+      for (const json::value& warning : warnings->get_array())
+        context.world.err << "Warning: " << value_text(warning) << "\n";
     }
     const json::value* message = object->if_contains("message");
     if (message != nullptr && message->is_string() && !invocation.machine()) {
@@ -183,12 +189,14 @@ int usage_error(Context& context, const Invocation& invocation, const std::strin
   err << what << "\nArguments given:\n\t";
   for (const std::string& word : invocation.given) err << word << " ";
   err << "\n\n" << heading(context, "Usage") << "\n\n";
-  if (invocation.command != nullptr) err << usage_line(invocation.scope, *invocation.command) << "\n";
+  if (invocation.command != nullptr)
+    err << usage_line(invocation.scope, *invocation.command) << "\n";
   return kExitUsage;
 }
 
 int exit_code_of(const Command& command, const Error& error) {
-  if (command.name == "delete_queue" && (error.code == Errc::not_found || error.code == Errc::conflict)) {
+  if (command.name == "delete_queue" &&
+      (error.code == Errc::not_found || error.code == Errc::conflict)) {
     return kExitUsage;
   }
   if (error.code == Errc::not_found && error.text.starts_with("User ")) return kExitNoUser;
@@ -211,14 +219,18 @@ int print_error(Context& context, const Invocation& invocation, const Error& err
   if (app_objects(error)) {
     const bool running = error.text.starts_with(kAppRunning);
     const std::string_view program = program_name(kCtl);
-    return usage_error(context, invocation,
-                       fmt::format("Error: this command requires the 'rabbit' app to be {} on the target node. {} it with "
-                                   "'{} {}'.",
-                                   running ? "stopped" : "running", running ? "Stop" : "Start", program,
-                                   running ? "stop_app" : "start_app"));
+    return usage_error(
+        context, invocation,
+        fmt::format(
+            "Error: this command requires the 'rabbit' app to be {} on the target node. {} it with "
+            "'{} {}'.",
+            running ? "stopped" : "running", running ? "Stop" : "Start", program,
+            running ? "stop_app" : "start_app"));
   }
   if (invocation.globals.formatter == "json") {
-    err << json::serialize(json::object{{"result", "error"}, {"error", errc_name(error.code)}, {"message", error.text},
+    err << json::serialize(json::object{{"result", "error"},
+                                        {"error", errc_name(error.code)},
+                                        {"message", error.text},
                                         {"node", context.node}})
         << "\n";
   } else {

@@ -1,10 +1,10 @@
 #include "node/ctl/command.h"
 
-#include "base/assert.h"
-
 #include <algorithm>
 #include <array>
 #include <sstream>
+
+#include "base/assert.h"
 
 namespace warren::ctl {
 namespace {
@@ -33,11 +33,13 @@ std::vector<std::string> words(std::string_view text) {
 const std::vector<const Command*>& all_commands() {
   static const std::vector<const Command*> all = [] {
     std::vector<const Command*> list;
-    for (const auto part : {user_commands(), object_commands(), policy_commands(), node_commands(),
-                            cluster_commands(), diagnostic_commands(), plugin_commands(), local_commands()}) {
+    for (const auto part :
+         {user_commands(), object_commands(), policy_commands(), node_commands(),
+          cluster_commands(), diagnostic_commands(), plugin_commands(), local_commands()}) {
       for (const Command& command : part) list.push_back(&command);
     }
-    std::sort(list.begin(), list.end(), [](const Command* a, const Command* b) { return a->name < b->name; });
+    std::sort(list.begin(), list.end(),
+              [](const Command* a, const Command* b) { return a->name < b->name; });
     return list;
   }();
   return all;

@@ -1,13 +1,13 @@
 #pragma once
-// The command table of rabbitmqctl and its family: data only. One row per command; what a row cannot
-// say is done by its runner. Owner: node/ctl; read-only, any thread.
-
-#include "base/result.h"
+// The command table of rabbitmqctl and its family: data only. One row per command; what a row
+// cannot say is done by its runner. Owner: node/ctl; read-only, any thread.
 
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace warren::ctl {
 
@@ -25,20 +25,38 @@ enum Scope : unsigned {
 };
 
 /// Headings of the help page, in its order.
-enum class Group { help, nodes, cluster, replication, users, access, observe, parameters, policies, vhosts,
-                   configuration, definitions, feature_flags, operations, queues, plugins, deprecated, count };
+enum class Group {
+  help,
+  nodes,
+  cluster,
+  replication,
+  users,
+  access,
+  observe,
+  parameters,
+  policies,
+  vhosts,
+  configuration,
+  definitions,
+  feature_flags,
+  operations,
+  queues,
+  plugins,
+  deprecated,
+  count
+};
 
 enum Flag : unsigned {
-  kVhost = 1,        ///< takes -p; args.vhost is sent
-  kApp = 2,          ///< needs a running app: the banner waits until the node did not object
-  kRows = 4,         ///< answers with rows
-  kFixed = 8,        ///< rows with columns that cannot be chosen
-  kCheck = 16,       ///< any refusal is exit 69
-  kTimeout60 = 32,   ///< default timeout 60 s
-  kTimeout120 = 64,  ///< default timeout 120 s
-  kTimeout300 = 128, ///< default timeout 300 s
-  kHidden = 256,     ///< not in help and completion
-  kLocal = 512,      ///< never asks a node
+  kVhost = 1,         ///< takes -p; args.vhost is sent
+  kApp = 2,           ///< needs a running app: the banner waits until the node did not object
+  kRows = 4,          ///< answers with rows
+  kFixed = 8,         ///< rows with columns that cannot be chosen
+  kCheck = 16,        ///< any refusal is exit 69
+  kTimeout60 = 32,    ///< default timeout 60 s
+  kTimeout120 = 64,   ///< default timeout 120 s
+  kTimeout300 = 128,  ///< default timeout 300 s
+  kHidden = 256,      ///< not in help and completion
+  kLocal = 512,       ///< never asks a node
 };
 
 /// Does what the row cannot say; returns the exit code.
@@ -47,9 +65,9 @@ using Runner = int (*)(Context& context, const Invocation& invocation);
 /// Shape of the little languages below:
 ///   arguments  "username password?" : `?` may be missing, `*` any number, `+` one or more,
 ///              `:json` parsed, `:int` a number; the JSON key is the name.
-///   options    "online! priority=int if-unused!,u" : `!` a flag, `=str|int|num|list` with a value, `,x` short.
-///   columns    "name durable=bool arguments=table" : kinds of format.h; no kind means text.
-///   banner     text with {argument}, {vhost}, {node}
+///   options    "online! priority=int if-unused!,u" : `!` a flag, `=str|int|num|list` with a value,
+///   `,x` short. columns    "name durable=bool arguments=table" : kinds of format.h; no kind means
+///   text. banner     text with {argument}, {vhost}, {node}
 struct Command {
   std::string_view name;
   unsigned scopes{kCtl};
@@ -84,7 +102,8 @@ const std::vector<const Command*>& all_commands();
 /// The command of that name in a program; plug-in commands only in theirs. Null when there is none.
 const Command* find_command(std::string_view name, unsigned scope);
 
-/// "rabbitmq-queues" for a scope, and back (by the base name of argv[0]; unknown names are rabbitmqctl).
+/// "rabbitmq-queues" for a scope, and back (by the base name of argv[0]; unknown names are
+/// rabbitmqctl).
 std::string_view program_name(unsigned scope);
 unsigned scope_of(std::string_view argv0);
 

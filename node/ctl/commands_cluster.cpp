@@ -8,19 +8,22 @@ namespace {
 constexpr unsigned kBoth = kCtl | kDiagnostics;
 constexpr std::string_view kQuorumColumns =
     "Node_Name=atom Raft_State=atom Membership=atom Last_Log_Index=number Last_Written=number "
-    "Last_Applied=number Commit_Index=number Snapshot_Index=number Term=number Machine_Version=number";
+    "Last_Applied=number Commit_Index=number Snapshot_Index=number Term=number "
+    "Machine_Version=number";
 
 const Command kTable[] = {
     {.name = "cluster_status",
      .scopes = kBoth | kQueues | kUpgrade,
      .group = Group::cluster,
-     .summary = "Shows the cluster's nodes by type, which of them run, alarms, partitions and listeners",
+     .summary =
+         "Shows the cluster's nodes by type, which of them run, alarms, partitions and listeners",
      .flags = kApp,
      .banner = "Cluster status of node {node} ...",
      .run = run_cluster_status},
     {.name = "join_cluster",
      .group = Group::cluster,
-     .summary = "Makes the node a member of the cluster that another node is in; its own data is wiped",
+     .summary =
+         "Makes the node a member of the cluster that another node is in; its own data is wiped",
      .arguments = "node",
      .options = "disc! ram!",
      .flags = kApp,
@@ -73,7 +76,8 @@ const Command kTable[] = {
      .summary = "Waits until so many members are up",
      .arguments = "count:int",
      .flags = kTimeout300 | kApp,
-     .banner = "Will wait for at least {count} nodes to join the cluster of {node}. Timeout: {timeout_s} seconds."},
+     .banner = "Will wait for at least {count} nodes to join the cluster of {node}. Timeout: "
+               "{timeout_s} seconds."},
     {.name = "failover_history",
      .scopes = kBoth,
      .group = Group::cluster,
@@ -175,7 +179,8 @@ const Command kTable[] = {
      .banner = "Rebalancing {type} queues...",
      .columns = "Node_name=atom Number_of_replicated_queues=number Number_of_quorum_queues=number "
                 "Number_of_classic_queues=number",
-     .default_columns = "Node_name Number_of_replicated_queues Number_of_quorum_queues Number_of_classic_queues"},
+     .default_columns =
+         "Node_name Number_of_replicated_queues Number_of_quorum_queues Number_of_classic_queues"},
     {.name = "reclaim_quorum_memory",
      .scopes = kQueues,
      .group = Group::replication,
@@ -202,7 +207,8 @@ const Command kTable[] = {
      .group = Group::observe,
      .summary = "Fails when queues would lose their last up-to-date copy if the node stopped",
      .flags = kApp | kCheck,
-     .banner = "Checking if node {node} is critical for data safety of any classic mirrored queues ..."},
+     .banner =
+         "Checking if node {node} is critical for data safety of any classic mirrored queues ..."},
     {.name = "check_if_new_quorum_queue_replicas_have_finished_initial_sync",
      .scopes = kQueues | kDiagnostics,
      .group = Group::observe,
@@ -212,29 +218,34 @@ const Command kTable[] = {
     {.name = "drain",
      .scopes = kUpgrade,
      .group = Group::operations,
-     .summary = "Puts the node into maintenance: leaders move away, clients are sent away, no new ones come",
+     .summary = "Puts the node into maintenance: leaders move away, clients are sent away, no new "
+                "ones come",
      .options = "spread=int",
      .flags = kApp,
-     .banner = "Will put node {node} into maintenance mode. The node will no longer serve any client traffic!"},
+     .banner = "Will put node {node} into maintenance mode. The node will no longer serve any "
+               "client traffic!"},
     {.name = "revive",
      .scopes = kUpgrade,
      .group = Group::operations,
      .summary = "Ends maintenance",
      .flags = kApp,
-     .banner = "Will put node {node} back into regular operating mode. The node will again serve client traffic "
+     .banner = "Will put node {node} back into regular operating mode. The node will again serve "
+               "client traffic "
                "and host primary queue replicas."},
     {.name = "await_online_quorum_plus_one",
      .scopes = kUpgrade,
      .group = Group::operations,
      .summary = "Waits until every queue could lose one more node",
      .flags = kApp | kTimeout120 | kCheck,
-     .banner = "Will wait for a quorum + 1 of nodes to be online for all quorum queues for {timeout_s} seconds..."},
+     .banner = "Will wait for a quorum + 1 of nodes to be online for all quorum queues for "
+               "{timeout_s} seconds..."},
     {.name = "await_online_synchronized_mirror",
      .scopes = kUpgrade,
      .group = Group::operations,
      .summary = "Waits until every queue has an up-to-date copy elsewhere",
      .flags = kApp | kTimeout120 | kCheck,
-     .banner = "Will wait for a synchronised mirror be online for all classic mirrored queues for {timeout_s} "
+     .banner = "Will wait for a synchronised mirror be online for all classic mirrored queues for "
+               "{timeout_s} "
                "seconds..."},
     {.name = "post_upgrade",
      .scopes = kUpgrade,

@@ -6,13 +6,15 @@ namespace warren::ctl {
 namespace {
 
 constexpr unsigned kEverywhere = kCtl | kDiagnostics | kQueues | kPlugins | kUpgrade | kStreams;
-constexpr std::string_view kPluginPaths = "online! offline! enabled-plugins-file=str plugins-dir=str rabbitmq-home=str";
+constexpr std::string_view kPluginPaths =
+    "online! offline! enabled-plugins-file=str plugins-dir=str rabbitmq-home=str";
 
 const Command kPluginTable[] = {
     {.name = "list",
      .scopes = kPlugins,
      .group = Group::plugins,
-     .summary = "Lists plug-ins whose name matches a pattern, and which of them are enabled and running",
+     .summary =
+         "Lists plug-ins whose name matches a pattern, and which of them are enabled and running",
      .arguments = "pattern?",
      .options = "verbose!,v minimal!,m enabled!,E implicitly-enabled!,e online! offline! "
                 "enabled-plugins-file=str plugins-dir=str rabbitmq-home=str",

@@ -80,8 +80,9 @@ const Command kTable[] = {
      .group = Group::observe,
      .summary = "Checks that the node's process is up and accepts this tool's cookie",
      .flags = kCheck | kTimeout60,
-     .banner = "Will ping {node}. This only checks if the OS process is running and accepts the cookie. "
-               "Timeout: {timeout_ms} ms.",
+     .banner =
+         "Will ping {node}. This only checks if the OS process is running and accepts the cookie. "
+         "Timeout: {timeout_ms} ms.",
      .success = "Ping succeeded"},
     {.name = "set_vm_memory_high_watermark",
      .group = Group::configuration,
@@ -109,12 +110,14 @@ const Command kTable[] = {
      .group = Group::operations,
      .summary = "Stops taking new client connections",
      .flags = kApp,
-     .banner = "Will suspend client connection listeners of node {node}. No new client connections will be accepted!"},
+     .banner = "Will suspend client connection listeners of node {node}. No new client connections "
+               "will be accepted!"},
     {.name = "resume_listeners",
      .group = Group::operations,
      .summary = "Takes client connections again",
      .flags = kApp,
-     .banner = "Will resume client connection listeners of node {node}. The node will accept new client connections."},
+     .banner = "Will resume client connection listeners of node {node}. The node will accept new "
+               "client connections."},
     {.name = "list_feature_flags",
      .scopes = kBoth,
      .group = Group::feature_flags,

@@ -9,13 +9,15 @@ constexpr unsigned kBoth = kCtl | kDiagnostics;
 
 constexpr std::string_view kQueueColumns =
     "name durable=bool auto_delete=bool arguments=table policy operator_policy "
-    "effective_policy_definition=json pid=pid owner_pid=pid exclusive=bool exclusive_consumer_pid=pid "
+    "effective_policy_definition=json pid=pid owner_pid=pid exclusive=bool "
+    "exclusive_consumer_pid=pid "
     "exclusive_consumer_tag messages_ready=number messages_unacknowledged=number messages=number "
     "messages_ready_ram=number messages_unacknowledged_ram=number messages_ram=number "
     "messages_persistent=number message_bytes=number message_bytes_ready=number "
     "message_bytes_unacknowledged=number message_bytes_ram=number message_bytes_persistent=number "
     "head_message_timestamp=number disk_reads=number disk_writes=number consumers=number "
-    "consumer_utilisation=number consumer_capacity=number memory=number state=atom type=atom leader=atom "
+    "consumer_utilisation=number consumer_capacity=number memory=number state=atom type=atom "
+    "leader=atom "
     "members=atoms online=atoms slave_pids=pids synchronised_slave_pids=pids mirror_pids=pids "
     "synchronised_mirror_pids=pids vhost stale_since=number";
 
@@ -59,8 +61,10 @@ const Command kTable[] = {
      .arguments = "columns*",
      .flags = kApp | kVhost | kRows,
      .banner = "Listing bindings for vhost {vhost}...",
-     .columns = "source_name source_kind=atom destination_name destination_kind=atom routing_key arguments=table vhost",
-     .default_columns = "source_name source_kind destination_name destination_kind routing_key arguments",
+     .columns = "source_name source_kind=atom destination_name destination_kind=atom routing_key "
+                "arguments=table vhost",
+     .default_columns =
+         "source_name source_kind destination_name destination_kind routing_key arguments",
      .old_banner = "Listing bindings ..."},
     {.name = "list_connections",
      .scopes = kBoth,
@@ -69,12 +73,16 @@ const Command kTable[] = {
      .arguments = "columns*",
      .flags = kApp | kRows,
      .banner = "Listing connections ...",
-     .columns = "pid=pid name port=number host=host peer_port=number peer_host=host ssl=bool ssl_protocol=atom "
-                "ssl_key_exchange=atom ssl_cipher=atom ssl_hash=atom peer_cert_subject peer_cert_issuer "
-                "peer_cert_validity state=atom channels=number protocol auth_mechanism user vhost timeout=number "
-                "frame_max=number channel_max=number client_properties=table recv_oct=number recv_cnt=number "
-                "send_oct=number send_cnt=number send_pend=number connected_at=number user_provided_name "
-                "node=atom",
+     .columns =
+         "pid=pid name port=number host=host peer_port=number peer_host=host ssl=bool "
+         "ssl_protocol=atom "
+         "ssl_key_exchange=atom ssl_cipher=atom ssl_hash=atom peer_cert_subject peer_cert_issuer "
+         "peer_cert_validity state=atom channels=number protocol auth_mechanism user vhost "
+         "timeout=number "
+         "frame_max=number channel_max=number client_properties=table recv_oct=number "
+         "recv_cnt=number "
+         "send_oct=number send_cnt=number send_pend=number connected_at=number user_provided_name "
+         "node=atom",
      .default_columns = "user peer_host peer_port state"},
     {.name = "list_channels",
      .scopes = kBoth,
@@ -83,10 +91,11 @@ const Command kTable[] = {
      .arguments = "columns*",
      .flags = kApp | kRows,
      .banner = "Listing channels ...",
-     .columns = "pid=pid connection=pid name number=number user vhost transactional=bool confirm=bool "
-                "consumer_count=number messages_unacknowledged=number messages_uncommitted=number "
-                "acks_uncommitted=number messages_unconfirmed=number prefetch_count=number "
-                "global_prefetch_count=number state=atom node=atom",
+     .columns =
+         "pid=pid connection=pid name number=number user vhost transactional=bool confirm=bool "
+         "consumer_count=number messages_unacknowledged=number messages_uncommitted=number "
+         "acks_uncommitted=number messages_unconfirmed=number prefetch_count=number "
+         "global_prefetch_count=number state=atom node=atom",
      .default_columns = "pid user consumer_count messages_unacknowledged"},
     {.name = "list_consumers",
      .scopes = kBoth,
@@ -95,9 +104,11 @@ const Command kTable[] = {
      .arguments = "columns*",
      .flags = kApp | kVhost | kRows,
      .banner = "Listing consumers in vhost {vhost} ...",
-     .columns = "queue_name channel_pid=pid consumer_tag ack_required=bool prefetch_count=number active=bool "
+     .columns = "queue_name channel_pid=pid consumer_tag ack_required=bool prefetch_count=number "
+                "active=bool "
                 "activity_status=atom arguments=table vhost",
-     .default_columns = "queue_name channel_pid consumer_tag ack_required prefetch_count active arguments"},
+     .default_columns =
+         "queue_name channel_pid consumer_tag ack_required prefetch_count active arguments"},
     {.name = "purge_queue",
      .group = Group::queues,
      .summary = "Removes every ready message of a queue",

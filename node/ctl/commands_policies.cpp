@@ -6,7 +6,8 @@ namespace warren::ctl {
 namespace {
 
 constexpr unsigned kBoth = kCtl | kDiagnostics;
-constexpr std::string_view kPolicyColumns = "vhost name pattern apply-to definition priority=number";
+constexpr std::string_view kPolicyColumns =
+    "vhost name pattern apply-to definition priority=number";
 
 const Command kTable[] = {
     {.name = "add_vhost",
@@ -30,8 +31,9 @@ const Command kTable[] = {
      .arguments = "columns*",
      .flags = kApp | kRows,
      .banner = "Listing vhosts ...",
-     .columns = "name description tags=atoms default_queue_type protected_from_deletion=bool tracing=bool "
-                "cluster_state=json metadata=json",
+     .columns =
+         "name description tags=atoms default_queue_type protected_from_deletion=bool tracing=bool "
+         "cluster_state=json metadata=json",
      .default_columns = "name"},
     {.name = "set_vhost_tags",
      .group = Group::vhosts,
@@ -101,8 +103,9 @@ const Command kTable[] = {
      .arguments = "name pattern definition:json",
      .options = "priority=int apply-to=str",
      .flags = kApp | kVhost | kCheck,
-     .banner = "Setting policy \"{name}\" for pattern \"{pattern}\" to \"{definition}\" with priority "
-               "\"{priority}\" for vhost \"{vhost}\" ...",
+     .banner =
+         "Setting policy \"{name}\" for pattern \"{pattern}\" to \"{definition}\" with priority "
+         "\"{priority}\" for vhost \"{vhost}\" ...",
      .run = run_set_policy},
     {.name = "set_operator_policy",
      .group = Group::policies,
@@ -110,7 +113,8 @@ const Command kTable[] = {
      .arguments = "name pattern definition:json",
      .options = "priority=int apply-to=str",
      .flags = kApp | kVhost | kCheck,
-     .banner = "Setting operator policy override \"{name}\" for pattern \"{pattern}\" to \"{definition}\" with "
+     .banner = "Setting operator policy override \"{name}\" for pattern \"{pattern}\" to "
+               "\"{definition}\" with "
                "priority \"{priority}\" for vhost \"{vhost}\" ...",
      .run = run_set_policy},
     {.name = "clear_policy",
@@ -156,14 +160,16 @@ const Command kTable[] = {
      .summary = "Sets a runtime parameter",
      .arguments = "component name value:json",
      .flags = kApp | kVhost | kCheck,
-     .banner = "Setting runtime parameter \"{name}\" for component \"{component}\" to \"{value}\" in vhost "
+     .banner = "Setting runtime parameter \"{name}\" for component \"{component}\" to \"{value}\" "
+               "in vhost "
                "\"{vhost}\" ..."},
     {.name = "clear_parameter",
      .group = Group::parameters,
      .summary = "Clears a runtime parameter",
      .arguments = "component name",
      .flags = kApp | kVhost | kCheck,
-     .banner = "Clearing runtime parameter \"{name}\" for component \"{component}\" on vhost \"{vhost}\" ..."},
+     .banner = "Clearing runtime parameter \"{name}\" for component \"{component}\" on vhost "
+               "\"{vhost}\" ..."},
     {.name = "list_parameters",
      .scopes = kBoth,
      .group = Group::parameters,
@@ -194,7 +200,8 @@ const Command kTable[] = {
      .default_columns = "name value"},
     {.name = "export_definitions",
      .group = Group::definitions,
-     .summary = "Writes users, virtual hosts, queues, exchanges, bindings, policies to a file ('-': to the output)",
+     .summary = "Writes users, virtual hosts, queues, exchanges, bindings, policies to a file "
+                "('-': to the output)",
      .arguments = "file?",
      .options = "format=str",
      .flags = kApp,

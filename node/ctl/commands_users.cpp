@@ -16,7 +16,8 @@ const Command kTable[] = {
      .flags = kApp,
      .banner = "Adding user \"{username}\" ...",
      .old_banner = "Creating user \"{username}\" ...",
-     .success = "Done. Don't forget to grant the user permissions to some virtual hosts! See 'rabbitmqctl help "
+     .success = "Done. Don't forget to grant the user permissions to some virtual hosts! See "
+                "'rabbitmqctl help "
                 "set_permissions' to learn more.",
      .run = run_add_user},
     {.name = "authenticate_user",
@@ -83,7 +84,8 @@ const Command kTable[] = {
      .run = run_list_limits},
     {.name = "set_permissions",
      .group = Group::access,
-     .summary = "Sets a user's permissions in a virtual host; each is a regular expression over names",
+     .summary =
+         "Sets a user's permissions in a virtual host; each is a regular expression over names",
      .arguments = "username configure write read",
      .flags = kApp | kVhost,
      .banner = "Setting permissions for user \"{username}\" in vhost \"{vhost}\" ..."},
@@ -121,7 +123,8 @@ const Command kTable[] = {
      .summary = "Sets a user's permissions on routing keys of a topic exchange",
      .arguments = "username exchange write read",
      .flags = kApp | kVhost,
-     .banner = "Setting topic permissions on \"{exchange}\" for user \"{username}\" in vhost \"{vhost}\" ..."},
+     .banner = "Setting topic permissions on \"{exchange}\" for user \"{username}\" in vhost "
+               "\"{vhost}\" ..."},
     {.name = "clear_topic_permissions",
      .group = Group::access,
      .summary = "Takes a user's topic permissions away, for one exchange or all",

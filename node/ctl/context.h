@@ -2,19 +2,18 @@
 // One run of a tool: what the command line said, what the process around it offers, and the helpers
 // that every command uses. Tests make a Surroundings of their own.
 
-#include "base/result.h"
-#include "cluster/transport/cookie.h"
-#include "cluster/transport/control_client.h"
-#include "node/ctl/command.h"
-
 #include <boost/json.hpp>
-
 #include <functional>
 #include <iosfwd>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "base/result.h"
+#include "cluster/transport/control_client.h"
+#include "cluster/transport/cookie.h"
+#include "node/ctl/command.h"
 
 namespace warren::ctl {
 
@@ -42,16 +41,17 @@ struct Surroundings {
   std::string short_host;
   std::string long_host;
   std::function<std::optional<std::string>(const std::string&)> env;
-  std::vector<std::string> registry;               ///< directories of the node registry
-  std::vector<std::string> cookie_files;           ///< where the cookie is looked for
+  std::vector<std::string> registry;                          ///< directories of the node registry
+  std::vector<std::string> cookie_files;                      ///< where the cookie is looked for
   std::string plugins_file{"/etc/rabbitmq/enabled_plugins"};  ///< unless the node names another
-  std::function<std::string(const std::string&)> read_password;  ///< prompt, from a terminal without echo
+  std::function<std::string(const std::string&)>
+      read_password;  ///< prompt, from a terminal without echo
   std::function<void(long)> sleep_ms;
 };
 
 /// Options every command takes.
 struct Globals {
-  std::string node;           ///< as given; empty: the default
+  std::string node;  ///< as given; empty: the default
   bool quiet{false};
   bool silent{false};
   std::optional<double> timeout_s;
@@ -73,9 +73,9 @@ struct Invocation {
   unsigned scope{kCtl};
   const Command* command{nullptr};
   Globals globals;
-  json::object args;                  ///< by JSON key, as the control method wants them
-  std::vector<std::string> columns;   ///< of listings
-  std::vector<std::string> given;     ///< the command and its words, for messages
+  json::object args;                 ///< by JSON key, as the control method wants them
+  std::vector<std::string> columns;  ///< of listings
+  std::vector<std::string> given;    ///< the command and its words, for messages
 
   std::string text(std::string_view key) const;
   bool flag(std::string_view key) const;
@@ -86,7 +86,7 @@ struct Invocation {
 struct Context {
   Surroundings& world;
   std::unique_ptr<transport::ControlClient> client;
-  std::string node;        ///< full name of the node asked
+  std::string node;  ///< full name of the node asked
   bool banner_done{false};
 };
 
@@ -114,8 +114,8 @@ Result<> try_connect(Context& context, const Invocation& invocation, Millis dead
 json::object call_args(const Invocation& invocation);
 std::string method_of(const Command& command);
 
-/// Gives the value at `from` the key `to`. (Assigning one key from another in place would read freed memory
-/// when the object grows.)
+/// Gives the value at `from` the key `to`. (Assigning one key from another in place would read
+/// freed memory when the object grows.)
 void rename_key(json::object& args, std::string_view from, std::string_view to);
 
 /// Calls the command's method. Prints banner before, warnings and messages after; errors too.
@@ -126,8 +126,8 @@ struct Outcome {
 };
 Outcome ask(Context& context, const Invocation& invocation, json::object args,
             const transport::ControlClient::OnRow& on_row = {});
-Outcome ask_method(Context& context, const Invocation& invocation, const std::string& method, json::object args,
-                   const transport::ControlClient::OnRow& on_row = {});
+Outcome ask_method(Context& context, const Invocation& invocation, const std::string& method,
+                   json::object args, const transport::ControlClient::OnRow& on_row = {});
 
 /// The whole of an ordinary command: connect, ask, print rows or messages.
 int run_plain(Context& context, const Invocation& invocation, json::object args);
@@ -139,7 +139,8 @@ int run_plain(Context& context, const Invocation& invocation);
 void print_banner(Context& context, const Invocation& invocation, std::string_view text);
 void print_own_banner(Context& context, const Invocation& invocation);
 std::string expand(const Invocation& invocation, std::string_view node, std::string_view text);
-/// A result as JSON or Erlang when the formatter asks for it. False: the caller prints its own form.
+/// A result as JSON or Erlang when the formatter asks for it. False: the caller prints its own
+/// form.
 bool print_formatted(Context& context, const Invocation& invocation, const json::value& result);
 
 int usage_error(Context& context, const Invocation& invocation, const std::string& what);

@@ -1,10 +1,5 @@
 #include "node/ctl/ctl.h"
 
-#include "node/ctl/context.h"
-
-#include "cluster/transport/node_registry.h"
-#include "node/config/node_env.h"
-
 #include <netdb.h>
 #include <termios.h>
 #include <unistd.h>
@@ -15,6 +10,10 @@
 #include <exception>
 #include <iostream>
 #include <thread>
+
+#include "cluster/transport/node_registry.h"
+#include "node/config/node_env.h"
+#include "node/ctl/context.h"
 
 namespace warren::ctl {
 namespace {
@@ -62,7 +61,8 @@ std::optional<std::string> environment(const std::string& name) {
 }
 
 /// Variables, rabbitmq-env.conf and the files that follow from them, as the node itself finds them.
-/// A bad setting must not keep the tools from running: it is said, and the variables alone are used.
+/// A bad setting must not keep the tools from running: it is said, and the variables alone are
+/// used.
 void use_settings(Surroundings& world) {
   world.env = environment;
   world.cookie_files = transport::CookieSearch::from_environment().files;
@@ -73,9 +73,8 @@ void use_settings(Surroundings& world) {
   }
   world.cookie_files = {settings->cookie_file};
   world.plugins_file = settings->enabled_plugins_file;
-  world.env = [variables = config::process_environment(), node = std::move(*settings)](const std::string& name) {
-    return config::look_up(variables, node, name);
-  };
+  world.env = [variables = config::process_environment(), node = std::move(*settings)](
+                  const std::string& name) { return config::look_up(variables, node, name); };
 }
 
 bool wants_long_names(const Surroundings& world, const std::vector<std::string>& args) {

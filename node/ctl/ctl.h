@@ -1,6 +1,6 @@
 #pragma once
-// Entry of rabbitmqctl, rabbitmq-diagnostics, rabbitmq-queues, rabbitmq-plugins, rabbitmq-upgrade and
-// rabbitmq-streams: which one it is, the base name of argv[0] says.
+// Entry of rabbitmqctl, rabbitmq-diagnostics, rabbitmq-queues, rabbitmq-plugins, rabbitmq-upgrade
+// and rabbitmq-streams: which one it is, the base name of argv[0] says.
 
 namespace warren::ctl {
 

@@ -1,11 +1,8 @@
 #include "node/ctl/diagnostics.h"
 
-#include "cluster/transport/node_registry.h"
-
-#include <fmt/format.h>
-
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 #include <ostream>
+
+#include "cluster/transport/node_registry.h"
 
 namespace warren::ctl {
 namespace {
@@ -51,8 +50,9 @@ void print_registry(const Context& context, const transport::ControlTarget& targ
   std::vector<std::string> others;
   for (const auto& entry : transport::list_nodes(context.world.registry)) {
     if (same_node(entry.name, context.node)) {
-      err << fmt::format("  * node {} is registered here: pid {}, inter-node port {}{}\n", entry.name, entry.pid,
-                         entry.port, entry.cookie_file.empty() ? "" : ", cookie file " + entry.cookie_file);
+      err << fmt::format("  * node {} is registered here: pid {}, inter-node port {}{}\n",
+                         entry.name, entry.pid, entry.port,
+                         entry.cookie_file.empty() ? "" : ", cookie file " + entry.cookie_file);
     } else {
       others.push_back(entry.name);
     }
@@ -66,12 +66,15 @@ void print_registry(const Context& context, const transport::ControlTarget& targ
 
 std::string suggestion(const Error& error, bool answers) {
   switch (error.code) {
-    case Errc::unauthenticated: return "put the same cookie in both files (mode 400), or run this tool as the node's user";
+    case Errc::unauthenticated:
+      return "put the same cookie in both files (mode 400), or run this tool as the node's user";
     case Errc::not_found: return "check the host name, and /etc/hosts or the DNS on this host";
-    case Errc::exhausted: return "wait until the node listens to this address again, then use the right cookie";
+    case Errc::exhausted:
+      return "wait until the node listens to this address again, then use the right cookie";
     case Errc::conflict:
     case Errc::unsupported: return "see the reason above";
-    case Errc::timeout: return "the node is hung, or a firewall drops the packets: look at its process and its log";
+    case Errc::timeout:
+      return "the node is hung, or a firewall drops the packets: look at its process and its log";
     default: break;
   }
   if (answers) return "something else may use the port, or the node is starting: look at its log";
@@ -84,16 +87,20 @@ void print_diagnostics(const Context& context, const transport::ControlTarget& t
                        const transport::Cookie& cookie, const Error& error) {
   std::ostream& err = context.world.err;
   err << fmt::format(
-      "Error: unable to perform an operation on node '{0}'. Please see diagnostics information and suggestions "
+      "Error: unable to perform an operation on node '{0}'. Please see diagnostics information and "
+      "suggestions "
       "below.\n\n"
       "Most common reasons for this are:\n\n"
-      " * Target node is unreachable (e.g. due to hostname resolution, TCP connection or firewall issues)\n"
-      " * CLI tool fails to authenticate with the server (e.g. due to CLI tool's Erlang cookie not matching that "
+      " * Target node is unreachable (e.g. due to hostname resolution, TCP connection or firewall "
+      "issues)\n"
+      " * CLI tool fails to authenticate with the server (e.g. due to CLI tool's Erlang cookie not "
+      "matching that "
       "of the server)\n"
       " * Target node is not running\n\n"
       "In addition to the diagnostics info below:\n\n"
       " * Consult server logs on node {0}\n"
-      " * If target node is configured to use long node names, don't forget to use --longnames with CLI tools\n\n"
+      " * If target node is configured to use long node names, don't forget to use --longnames "
+      "with CLI tools\n\n"
       "DIAGNOSTICS\n===========\n\n"
       "attempted to contact: [{0}]\n\n{0}:\n",
       context.node);
@@ -103,7 +110,8 @@ void print_diagnostics(const Context& context, const transport::ControlTarget& t
   err << "  * reason: " << error.text << "\n";
   err << "  * suggestion: " << suggestion(error, answers) << "\n\n";
   err << "Current node details:\n";
-  err << fmt::format(" * node name: 'rabbitmqcli-{}-{}'\n", ::getpid(), full_node_name(context.world, {}, ""));
+  err << fmt::format(" * node name: 'rabbitmqcli-{}-{}'\n", ::getpid(),
+                     full_node_name(context.world, {}, ""));
   err << fmt::format(" * effective user: {}\n", transport::user_name(::geteuid()));
   err << fmt::format(" * effective user's home directory: {}\n", transport::home_directory());
   err << fmt::format(" * {}\n", cookie.describe());
@@ -119,13 +127,15 @@ Result<> probe_port(const std::string& address, std::uint16_t port, Millis deadl
     where->sin6_family = AF_INET6;
     where->sin6_port = htons(port);
     size = sizeof *where;
-    if (::inet_pton(AF_INET6, address.c_str(), &where->sin6_addr) != 1) return make_error(Errc::invalid_argument, "not an address");
+    if (::inet_pton(AF_INET6, address.c_str(), &where->sin6_addr) != 1)
+      return make_error(Errc::invalid_argument, "not an address");
   } else {
     auto* where = reinterpret_cast<sockaddr_in*>(&to);
     where->sin_family = AF_INET;
     where->sin_port = htons(port);
     size = sizeof *where;
-    if (::inet_pton(AF_INET, address.c_str(), &where->sin_addr) != 1) return make_error(Errc::invalid_argument, "not an address");
+    if (::inet_pton(AF_INET, address.c_str(), &where->sin_addr) != 1)
+      return make_error(Errc::invalid_argument, "not an address");
   }
   const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return make_error(Errc::io, std::strerror(errno));

@@ -12,7 +12,9 @@ const json::value& value_of(const json::object& row, const Column& column) {
   return value == nullptr ? kNothing : *value;
 }
 
-std::string bold_text(const std::string& text, bool bold) { return bold ? "\x1b[1m" + text + "\x1b[0m" : text; }
+std::string bold_text(const std::string& text, bool bold) {
+  return bold ? "\x1b[1m" + text + "\x1b[0m" : text;
+}
 
 /// Columns between tabs, a header line first.
 class Table final : public RowFormatter {
@@ -79,7 +81,8 @@ class PrettyTable final : public RowFormatter {
     return count;
   }
   void widen(const std::vector<std::string>& cells) {
-    for (std::size_t i = 0; i < cells.size(); ++i) widths_[i] = std::max(widths_[i], width(cells[i]));
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      widths_[i] = std::max(widths_[i], width(cells[i]));
   }
   void border(const char* left, const char* middle, const char* right) {
     const char* before = left;
@@ -92,7 +95,8 @@ class PrettyTable final : public RowFormatter {
   }
   void cells(const std::vector<std::string>& cells, bool bold) {
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      out_ << "│ " << bold_text(cells[i], bold) << std::string(widths_[i] - width(cells[i]) + 1, ' ');
+      out_ << "│ " << bold_text(cells[i], bold)
+           << std::string(widths_[i] - width(cells[i]) + 1, ' ');
     }
     out_ << "│\n";
   }
@@ -166,7 +170,8 @@ class Erlang final : public RowFormatter {
   Erlang(std::ostream& out, const std::vector<Column>& columns) : out_(out), columns_(columns) {}
   void row(const json::object& row) override {
     std::vector<Term> pairs;
-    for (const Column& column : columns_) pairs.push_back(Term::pair(column.name, cell_term(column, value_of(row, column))));
+    for (const Column& column : columns_)
+      pairs.push_back(Term::pair(column.name, cell_term(column, value_of(row, column))));
     rows_.push_back(Term::list(std::move(pairs)));
   }
   void end() override { out_ << pretty(Term::list(std::move(rows_))) << "\n" << std::flush; }
@@ -200,13 +205,15 @@ class Text final : public RowFormatter {
 }  // namespace
 
 std::unique_ptr<RowFormatter> make_formatter(std::string_view name, std::ostream& out,
-                                             const std::vector<Column>& columns, FormatOptions options) {
+                                             const std::vector<Column>& columns,
+                                             FormatOptions options) {
   if (name == "pretty_table") return std::make_unique<PrettyTable>(out, columns, options);
   if (name == "json") return std::make_unique<Json>(out, columns, false);
   if (name == "json_stream") return std::make_unique<Json>(out, columns, true);
   if (name == "csv") return std::make_unique<Csv>(out, columns, options);
   if (name == "erlang") return std::make_unique<Erlang>(out, columns);
-  if (name == "string" || name == "string_per_line" || name == "inspect") return std::make_unique<Text>(out, columns);
+  if (name == "string" || name == "string_per_line" || name == "inspect")
+    return std::make_unique<Text>(out, columns);
   return std::make_unique<Table>(out, columns, options);
 }
 

@@ -1,16 +1,16 @@
 #pragma once
-// Rows as text: one formatter per --formatter. Values come as JSON (docs/control-methods.md §1); the
-// column's kind says what they are. Formatters write to a stream and keep no rows, except the pretty table.
-
-#include "node/ctl/terms.h"
+// Rows as text: one formatter per --formatter. Values come as JSON (docs/control-methods.md §1);
+// the column's kind says what they are. Formatters write to a stream and keep no rows, except the
+// pretty table.
 
 #include <boost/json.hpp>
-
 #include <iosfwd>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "node/ctl/terms.h"
 
 namespace warren::ctl {
 
@@ -26,7 +26,8 @@ struct Column {
 /// "name durable=bool" taken apart; '_' in names of columns that have a space is kept here.
 std::vector<Column> columns_of(std::string_view spec);
 
-/// A single value as people read it: strings without quotes, numbers without exponents where that is shorter.
+/// A single value as people read it: strings without quotes, numbers without exponents where that
+/// is shorter.
 std::string plain_text(const json::value& value);
 /// One cell of a table: names as they are, tables as Erlang terms, JSON as JSON, nothing for null.
 std::string cell_text(const Column& column, const json::value& value);
@@ -51,6 +52,7 @@ struct FormatOptions {
 
 /// Requires: `name` is one of formatter_names(). `out` and `columns` outlive the formatter.
 std::unique_ptr<RowFormatter> make_formatter(std::string_view name, std::ostream& out,
-                                             const std::vector<Column>& columns, FormatOptions options);
+                                             const std::vector<Column>& columns,
+                                             FormatOptions options);
 
 }  // namespace warren::ctl

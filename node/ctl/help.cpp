@@ -1,12 +1,12 @@
 #include "node/ctl/help.h"
 
-#include "node/ctl/format.h"
-#include "node/ctl/parse.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+
+#include "node/ctl/format.h"
+#include "node/ctl/parse.h"
 
 namespace warren::ctl {
 namespace {
@@ -20,7 +20,8 @@ constexpr std::string_view kGeneralOptions =
     "-?               | --help        | displays command help\n"
     "-n <node>        | --node <node> | connect to node <node>\n"
     "-l               | --longnames   | use long host names\n"
-    "-t               | --timeout <n> | for commands that support it, operation timeout in seconds\n"
+    "-t               | --timeout <n> | for commands that support it, operation timeout in "
+    "seconds\n"
     "-q               | --quiet       | suppress informational messages\n"
     "-s               | --silent      | suppress informational messages\n"
     "                                 | and table header row\n"
@@ -34,8 +35,9 @@ constexpr std::string_view kGeneralOptions =
     "                 | --legacy-output | old banners, no header rows, cluster_status as a term\n";
 
 std::string option_usage(const OptionSpec& option) {
-  return option.kind == OptionSpec::Kind::flag ? fmt::format("[--{}]", option.name)
-                                               : fmt::format("[--{} <{}>]", option.name, option.name);
+  return option.kind == OptionSpec::Kind::flag
+             ? fmt::format("[--{}]", option.name)
+             : fmt::format("[--{} <{}>]", option.name, option.name);
 }
 
 std::string argument_usage(const ArgumentSpec& argument) {
@@ -61,7 +63,8 @@ std::string version_text() { return std::string(kVersion); }
 
 std::string usage_line(unsigned scope, const Command& command) {
   const unsigned program = (command.scopes & scope) != 0 ? scope : kCtl;
-  std::string line = fmt::format("{} [--node <node>] [--longnames] [--quiet] {}", program_name(program), command.name);
+  std::string line = fmt::format("{} [--node <node>] [--longnames] [--quiet] {}",
+                                 program_name(program), command.name);
   if (command.has(kVhost)) line += " [--vhost <vhost>]";
   for (const ArgumentSpec& argument : arguments_of(command)) line += " " + argument_usage(argument);
   for (const OptionSpec& option : options_of(command)) line += " " + option_usage(option);
@@ -70,9 +73,10 @@ std::string usage_line(unsigned scope, const Command& command) {
 }
 
 std::string overview_text(const Context& context, unsigned scope) {
-  std::string out = fmt::format("\n{}\n\n{} [--node <node>] [--timeout <timeout>] [--longnames] [--quiet] <command> "
-                                "[<command options>]\n\nAvailable commands:\n",
-                                heading(context, "Usage"), program_name(scope));
+  std::string out = fmt::format(
+      "\n{}\n\n{} [--node <node>] [--timeout <timeout>] [--longnames] [--quiet] <command> "
+      "[<command options>]\n\nAvailable commands:\n",
+      heading(context, "Usage"), program_name(scope));
   std::size_t width = 0;
   for (const Command* command : all_commands()) {
     if (belongs(*command, scope)) width = std::max(width, command->name.size());
@@ -84,13 +88,16 @@ std::string overview_text(const Context& context, unsigned scope) {
       lines += fmt::format("   {:<{}}  {}\n", command->name, width, command->summary);
     }
     if (lines.empty()) continue;
-    out += fmt::format("\n{}:\n\n{}", heading(context, group_title(static_cast<Group>(group))), lines);
+    out +=
+        fmt::format("\n{}:\n\n{}", heading(context, group_title(static_cast<Group>(group))), lines);
   }
-  return out + fmt::format("\nUse '{} help <command>' to learn more about a specific command\n", program_name(scope));
+  return out + fmt::format("\nUse '{} help <command>' to learn more about a specific command\n",
+                           program_name(scope));
 }
 
 std::string command_text(const Context& context, unsigned scope, const Command& command) {
-  std::string out = fmt::format("\n{}\n\n{}\n\n{}.\n", heading(context, "Usage"), usage_line(scope, command), command.summary);
+  std::string out = fmt::format("\n{}\n\n{}\n\n{}.\n", heading(context, "Usage"),
+                                usage_line(scope, command), command.summary);
   std::string details;
   if (!command.columns.empty() && !command.has(kFixed)) {
     std::vector<std::string> names;
@@ -101,11 +108,13 @@ std::string command_text(const Context& context, unsigned scope, const Command& 
     details += fmt::format("\n\tby default: {}\n\n", command.default_columns);
   }
   for (const OptionSpec& option : options_of(command)) {
-    static constexpr std::array<std::string_view, 5> kKinds{"", " <text>", " <integer>", " <number>", " <a,b,...>"};
+    static constexpr std::array<std::string_view, 5> kKinds{"", " <text>", " <integer>",
+                                                            " <number>", " <a,b,...>"};
     details += option.letter != 0 ? fmt::format("-{}, ", option.letter) : "";
     details += fmt::format("--{}{}\n", option.name, kKinds[static_cast<std::size_t>(option.kind)]);
   }
-  if (!details.empty()) out += fmt::format("\n{}\n\n{}", heading(context, "Arguments and Options"), details);
+  if (!details.empty())
+    out += fmt::format("\n{}\n\n{}", heading(context, "Arguments and Options"), details);
   return out + fmt::format("\n{}\n\n{}", heading(context, "General Options"), kGeneralOptions);
 }
 
@@ -121,7 +130,8 @@ std::vector<std::string> completions(unsigned scope, const std::vector<std::stri
   if (before == "--formatter") {
     out = formatter_names();
   } else if (last.starts_with("-")) {
-    for (const GlobalOption& option : global_options()) out.push_back("--" + std::string(option.name));
+    for (const GlobalOption& option : global_options())
+      out.push_back("--" + std::string(option.name));
     if (command != nullptr) {
       for (const OptionSpec& option : options_of(*command)) out.push_back("--" + option.name);
     }
@@ -140,10 +150,12 @@ std::string bash_script() {
   return "_warren_ctl() {\n"
          "  local line\n"
          "  COMPREPLY=()\n"
-         "  while IFS= read -r line; do COMPREPLY+=(\"$line\"); done < <(\"${COMP_WORDS[0]}\" autocomplete -- "
+         "  while IFS= read -r line; do COMPREPLY+=(\"$line\"); done < <(\"${COMP_WORDS[0]}\" "
+         "autocomplete -- "
          "\"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)\n"
          "}\n"
-         "complete -F _warren_ctl rabbitmqctl rabbitmq-diagnostics rabbitmq-queues rabbitmq-plugins rabbitmq-upgrade "
+         "complete -F _warren_ctl rabbitmqctl rabbitmq-diagnostics rabbitmq-queues "
+         "rabbitmq-plugins rabbitmq-upgrade "
          "rabbitmq-streams\n";
 }
 

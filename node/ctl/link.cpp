@@ -1,15 +1,13 @@
 // Finding the node that is meant and connecting to it.
-#include "node/ctl/context.h"
-#include "node/ctl/diagnostics.h"
-
-#include "cluster/transport/node_registry.h"
-
 #include <fmt/format.h>
-
 #include <unistd.h>
 
 #include <charconv>
 #include <ostream>
+
+#include "cluster/transport/node_registry.h"
+#include "node/ctl/context.h"
+#include "node/ctl/diagnostics.h"
 
 namespace warren::ctl {
 namespace {
@@ -21,7 +19,8 @@ constexpr int kPortOffset = 20'000;
 
 std::uint16_t port_from(const std::optional<std::string>& text, int offset) {
   int port = 0;
-  if (!text || std::from_chars(text->data(), text->data() + text->size(), port).ec != std::errc()) return 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), port).ec != std::errc())
+    return 0;
   port += offset;
   return port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : 0;
 }
@@ -31,11 +30,14 @@ std::string env_or(const Surroundings& world, const char* name, std::string othe
   return value && !value->empty() ? *value : other;
 }
 
-/// Without an entry in the registry: this host's own settings when they name the same node, else 25672.
-std::uint16_t guess_port(const Surroundings& world, const Globals& globals, const std::string& node) {
+/// Without an entry in the registry: this host's own settings when they name the same node, else
+/// 25672.
+std::uint16_t guess_port(const Surroundings& world, const Globals& globals,
+                         const std::string& node) {
   if (!same_node(node, full_node_name(world, globals, ""))) return kDefaultPort;
   if (const std::uint16_t port = port_from(world.env("RABBITMQ_DIST_PORT"), 0)) return port;
-  if (const std::uint16_t port = port_from(world.env("RABBITMQ_NODE_PORT"), kPortOffset)) return port;
+  if (const std::uint16_t port = port_from(world.env("RABBITMQ_NODE_PORT"), kPortOffset))
+    return port;
   return kDefaultPort;
 }
 
@@ -47,11 +49,13 @@ transport::PeerIdentity own_identity(const Surroundings& world) {
 }
 
 /// Another node listens there: asks it where the wanted one is.
-std::uint16_t ask_port(transport::ControlClient& client, const std::string& node, Millis deadline_ms) {
+std::uint16_t ask_port(transport::ControlClient& client, const std::string& node,
+                       Millis deadline_ms) {
   const auto answer = client.call("locate_node", {{"name", node}}, {}, deadline_ms);
   if (!answer || !answer->is_object()) return 0;
   const json::value* port = answer->get_object().if_contains("port");
-  if (port == nullptr || !port->is_int64() || port->get_int64() <= 0 || port->get_int64() > 65535) return 0;
+  if (port == nullptr || !port->is_int64() || port->get_int64() <= 0 || port->get_int64() > 65535)
+    return 0;
   return static_cast<std::uint16_t>(port->get_int64());
 }
 
@@ -73,22 +77,26 @@ Result<> connect_to(Context& context, Link& link, Millis deadline_ms) {
     }
     const std::uint16_t port = attempt == 0 ? ask_port(**client, context.node, deadline_ms) : 0;
     if (port == 0) {
-      return make_error(Errc::unavailable, fmt::format("{} port {} is node {}; no node {} runs on that host",
-                                                       link.target.host, link.target.port, name, context.node));
+      return make_error(Errc::unavailable,
+                        fmt::format("{} port {} is node {}; no node {} runs on that host",
+                                    link.target.host, link.target.port, name, context.node));
     }
     link.target.port = port;
   }
   return make_error(Errc::unavailable, fmt::format("node {} is not running", context.node));
 }
 
-Result<> find_and_connect(Context& context, const Invocation& invocation, Link& link, Millis deadline_ms) {
+Result<> find_and_connect(Context& context, const Invocation& invocation, Link& link,
+                          Millis deadline_ms) {
   context.node = full_node_name(context.world, invocation.globals, invocation.globals.node);
-  Result<transport::Cookie> cookie = transport::find_cookie(cookie_search(context.world, invocation.globals));
+  Result<transport::Cookie> cookie =
+      transport::find_cookie(cookie_search(context.world, invocation.globals));
   if (!cookie) return cookie.error();
   link.cookie = std::move(*cookie);
   link.target.host = host_of(context.node);
   const auto entry = transport::find_node(context.node, context.world.registry);
-  link.target.port = entry ? entry->port : guess_port(context.world, invocation.globals, context.node);
+  link.target.port =
+      entry ? entry->port : guess_port(context.world, invocation.globals, context.node);
   return connect_to(context, link, deadline_ms);
 }
 
@@ -143,9 +151,11 @@ Result<> try_connect(Context& context, const Invocation& invocation, Millis dead
 int connect(Context& context, const Invocation& invocation) {
   if (context.client != nullptr) return kExitOk;
   Link link;
-  const Result<> connected = find_and_connect(context, invocation, link, connect_deadline(invocation));
+  const Result<> connected =
+      find_and_connect(context, invocation, link, connect_deadline(invocation));
   if (connected) {
-    if (!link.cookie.warning.empty()) context.world.err << "Warning: " << link.cookie.warning << "\n";
+    if (!link.cookie.warning.empty())
+      context.world.err << "Warning: " << link.cookie.warning << "\n";
     return kExitOk;
   }
   if (link.target.host.empty()) {

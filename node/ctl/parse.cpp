@@ -1,14 +1,14 @@
 #include "node/ctl/parse.h"
 
-#include "node/ctl/format.h"
-#include "node/ctl/suggest.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
+
+#include "node/ctl/format.h"
+#include "node/ctl/suggest.h"
 
 namespace warren::ctl {
 namespace {
@@ -50,7 +50,8 @@ std::string dashed(std::string text) {
 
 const GlobalOption* global_of(const RawOption& option) {
   for (const GlobalOption& global : kGlobals) {
-    if (option.is_short ? global.letter == option.name[0] : global.name == option.name) return &global;
+    if (option.is_short ? global.letter == option.name[0] : global.name == option.name)
+      return &global;
   }
   return nullptr;
 }
@@ -65,7 +66,8 @@ std::optional<OptionSpec> command_option(const Command& command, const RawOption
 /// Does this option take the next word? Before the command is known, any command's option counts.
 bool takes_value(const Command* command, const RawOption& option) {
   if (command != nullptr) {
-    if (const auto spec = command_option(*command, option)) return spec->kind != OptionSpec::Kind::flag;
+    if (const auto spec = command_option(*command, option))
+      return spec->kind != OptionSpec::Kind::flag;
     const GlobalOption* global = global_of(option);
     return global != nullptr && global->value;
   }
@@ -96,10 +98,12 @@ Line read_line(unsigned scope, const std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     if (word == "--") {
-      line.words.insert(line.words.end(), words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
+      line.words.insert(line.words.end(), words.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                        words.end());
       break;
     }
-    const bool number = word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) != 0;
+    const bool number =
+        word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) != 0;
     if (word.size() < 2 || word[0] != '-' || number) {
       if (line.words.empty()) command = find_command(word, scope);
       line.words.push_back(word);
@@ -120,7 +124,8 @@ Line read_line(unsigned scope, const std::vector<std::string>& words) {
     RawOption& last = line.options.back();
     if (!last.value && takes_value(command, last)) {
       if (i + 1 >= words.size()) {
-        line.error = fmt::format("Invalid options for this command:\n{} : a value is missing", last.shown);
+        line.error =
+            fmt::format("Invalid options for this command:\n{} : a value is missing", last.shown);
         return line;
       }
       last.value = words[++i];
@@ -237,19 +242,22 @@ std::optional<ParseFailure> check_columns(const Invocation& invocation) {
   for (const std::string& column : invocation.columns) {
     if (std::find(known.begin(), known.end(), column) != known.end()) continue;
     bad += (bad.empty() ? "" : ",") + column;
-    if (const auto near = nearest(column, known)) hints += fmt::format("\nDid you mean '{}' instead of '{}'?", *near, column);
+    if (const auto near = nearest(column, known))
+      hints += fmt::format("\nDid you mean '{}' instead of '{}'?", *near, column);
   }
   if (bad.empty()) return std::nullopt;
   return ParseFailure{fmt::format("Info key(s) {} are not supported{}", bad, hints)};
 }
 
-std::optional<ParseFailure> set_argument(const ArgumentSpec& spec, const std::string& word, json::object& args) {
+std::optional<ParseFailure> set_argument(const ArgumentSpec& spec, const std::string& word,
+                                         json::object& args) {
   if (spec.kind == ArgumentSpec::Kind::text) {
     args[spec.name] = word;
   } else if (spec.kind == ArgumentSpec::Kind::json) {
     boost::system::error_code error;
     json::value value = json::parse(word, error);
-    // Kept as text under the same key; the runner says that it is not JSON, after the banner as users know it.
+    // Kept as text under the same key; the runner says that it is not JSON, after the banner as
+    // users know it.
     args[spec.name + "_text"] = word;
     if (!error) args[spec.name] = std::move(value);
   } else {
@@ -289,14 +297,16 @@ std::optional<ParseFailure> set_arguments(const std::vector<std::string>& words,
 
 }  // namespace
 
-std::optional<ParseFailure> parse(unsigned scope, const std::vector<std::string>& words, Invocation& invocation) {
+std::optional<ParseFailure> parse(unsigned scope, const std::vector<std::string>& words,
+                                  Invocation& invocation) {
   invocation.scope = scope;
   const Line line = read_line(scope, words);
   invocation.given = words;
   if (!line.words.empty()) invocation.command = find_command(line.words.front(), scope);
   const auto bad_options = set_options(line, invocation);
   if (invocation.globals.help || invocation.globals.version) return std::nullopt;
-  if (!line.words.empty() && invocation.command == nullptr) return ParseFailure{line.words.front(), true};
+  if (!line.words.empty() && invocation.command == nullptr)
+    return ParseFailure{line.words.front(), true};
   if (!line.error.empty()) return ParseFailure{line.error};
   if (bad_options) return bad_options;
   if (invocation.command == nullptr) return std::nullopt;
@@ -306,8 +316,9 @@ std::optional<ParseFailure> parse(unsigned scope, const std::vector<std::string>
 std::span<const GlobalOption> global_options() { return kGlobals; }
 
 const std::vector<std::string>& formatter_names() {
-  static const std::vector<std::string> names{"table", "pretty_table", "json", "json_stream", "csv", "erlang",
-                                              "string", "string_per_line", "report", "inspect"};
+  static const std::vector<std::string> names{"table",  "pretty_table", "json",   "json_stream",
+                                              "csv",    "erlang",       "string", "string_per_line",
+                                              "report", "inspect"};
   return names;
 }
 

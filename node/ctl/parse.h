@@ -13,7 +13,8 @@ struct ParseFailure {
 
 /// Understands a command line. On failure `invocation` holds what was understood.
 /// Errors: a text for people; a command that does not exist is told apart.
-std::optional<ParseFailure> parse(unsigned scope, const std::vector<std::string>& words, Invocation& invocation);
+std::optional<ParseFailure> parse(unsigned scope, const std::vector<std::string>& words,
+                                  Invocation& invocation);
 
 /// A global option for help and completion.
 struct GlobalOption {

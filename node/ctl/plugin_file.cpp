@@ -1,10 +1,5 @@
-#include "node/ctl/plugins.h"
-
-#include "node/ctl/terms.h"
-
-#include <fmt/format.h>
-
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +9,9 @@
 #include <iterator>
 #include <sstream>
 
+#include "node/ctl/plugins.h"
+#include "node/ctl/terms.h"
+
 namespace warren::ctl {
 namespace {
 
@@ -21,7 +19,9 @@ Error bad_file(std::string_view why) {
   return make_error(Errc::invalid_argument, fmt::format("not a list of plug-in names: {}", why));
 }
 
-bool name_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '@'; }
+bool name_character(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '@';
+}
 
 }  // namespace
 
@@ -37,24 +37,32 @@ const std::vector<PluginInfo>& known_plugins() {
       {"rabbitmq_delayed_message_exchange", "", "Exchange type x-delayed-message"},
       {"rabbitmq_event_exchange", "", "Publishes events to an exchange"},
       {"rabbitmq_federation", "", "Federated exchanges and queues"},
-      {"rabbitmq_federation_management", "rabbitmq_federation rabbitmq_management", "Federation in the management page"},
-      {"rabbitmq_management", "rabbitmq_management_agent rabbitmq_web_dispatch", "Management page and HTTP API"},
+      {"rabbitmq_federation_management", "rabbitmq_federation rabbitmq_management",
+       "Federation in the management page"},
+      {"rabbitmq_management", "rabbitmq_management_agent rabbitmq_web_dispatch",
+       "Management page and HTTP API"},
       {"rabbitmq_management_agent", "", "Gathers what the management page shows"},
       {"rabbitmq_message_deduplication", "", "De-duplication of messages"},
       {"rabbitmq_mqtt", "", "MQTT"},
       {"rabbitmq_peer_discovery_common", "", "What peer discovery backends share"},
-      {"rabbitmq_peer_discovery_consul", "rabbitmq_peer_discovery_common", "Peer discovery with Consul"},
-      {"rabbitmq_peer_discovery_etcd", "rabbitmq_peer_discovery_common", "Peer discovery with etcd"},
-      {"rabbitmq_peer_discovery_k8s", "rabbitmq_peer_discovery_common", "Peer discovery in Kubernetes"},
-      {"rabbitmq_prometheus", "rabbitmq_management_agent rabbitmq_web_dispatch", "Metrics for Prometheus"},
+      {"rabbitmq_peer_discovery_consul", "rabbitmq_peer_discovery_common",
+       "Peer discovery with Consul"},
+      {"rabbitmq_peer_discovery_etcd", "rabbitmq_peer_discovery_common",
+       "Peer discovery with etcd"},
+      {"rabbitmq_peer_discovery_k8s", "rabbitmq_peer_discovery_common",
+       "Peer discovery in Kubernetes"},
+      {"rabbitmq_prometheus", "rabbitmq_management_agent rabbitmq_web_dispatch",
+       "Metrics for Prometheus"},
       {"rabbitmq_random_exchange", "", "Exchange type x-random"},
       {"rabbitmq_recent_history_exchange", "", "Exchange type x-recent-history"},
       {"rabbitmq_sharding", "", "Sharded queues"},
       {"rabbitmq_shovel", "", "Moves messages between brokers"},
-      {"rabbitmq_shovel_management", "rabbitmq_management rabbitmq_shovel", "Shovels in the management page"},
+      {"rabbitmq_shovel_management", "rabbitmq_management rabbitmq_shovel",
+       "Shovels in the management page"},
       {"rabbitmq_stomp", "", "STOMP"},
       {"rabbitmq_stream", "", "Stream protocol"},
-      {"rabbitmq_stream_management", "rabbitmq_management rabbitmq_stream", "Streams in the management page"},
+      {"rabbitmq_stream_management", "rabbitmq_management rabbitmq_stream",
+       "Streams in the management page"},
       {"rabbitmq_top", "rabbitmq_management", "Busy parts in the management page"},
       {"rabbitmq_tracing", "rabbitmq_management", "Message tracing to files"},
       {"rabbitmq_trust_store", "", "Client certificates by white list"},
@@ -147,17 +155,20 @@ Result<std::set<std::string>> read_enabled_plugins(const std::string& file) {
 
 Result<> write_enabled_plugins(const std::string& file, const std::set<std::string>& names) {
   std::string text = "[";
-  for (const std::string& name : names) text += (text.size() > 1 ? "," : "") + flat(Term::atom(name));
+  for (const std::string& name : names)
+    text += (text.size() > 1 ? "," : "") + flat(Term::atom(name));
   text += "].\n";
   const std::string temporary = file + ".new";
   const auto failed = [&](int error) {
     ::unlink(temporary.c_str());
-    return make_error(error == EACCES || error == EPERM ? Errc::permission_denied : Errc::io,
-                      fmt::format("cannot write the enabled plugins file {}: {}", file, std::strerror(error)));
+    return make_error(
+        error == EACCES || error == EPERM ? Errc::permission_denied : Errc::io,
+        fmt::format("cannot write the enabled plugins file {}: {}", file, std::strerror(error)));
   };
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return failed(errno);
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(fd) == 0;
   const int error = errno;
   ::close(fd);
   if (!written) return failed(error);

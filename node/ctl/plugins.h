@@ -1,12 +1,12 @@
 #pragma once
 // The enabled_plugins file and the plug-ins there are.
 
-#include "base/result.h"
-
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace warren::ctl {
 

@@ -1,15 +1,15 @@
 // Health checks: questions whose answer decides the exit code.
-#include "node/ctl/context.h"
-#include "node/ctl/diagnostics.h"
-#include "node/ctl/format.h"
-#include "node/ctl/runners.h"
-#include "node/ctl/show.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <ostream>
 #include <set>
+
+#include "node/ctl/context.h"
+#include "node/ctl/diagnostics.h"
+#include "node/ctl/format.h"
+#include "node/ctl/runners.h"
+#include "node/ctl/show.h"
 
 namespace warren::ctl {
 namespace {
@@ -61,17 +61,21 @@ int run_is(Context& context, const Invocation& invocation) {
 
 int run_check_running(Context& context, const Invocation& invocation) {
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
-  const Outcome outcome = ask_method(context, invocation, "is_running", {{"timeout_ms", timeout_of(invocation)}});
+  const Outcome outcome =
+      ask_method(context, invocation, "is_running", {{"timeout_ms", timeout_of(invocation)}});
   if (outcome.exit != kExitOk) return outcome.exit;
   const json::object result = object_of(outcome);
   const json::value* value = result.if_contains("result");
   if (value == nullptr || !value->is_bool() || !value->get_bool()) {
     return refuse(context, invocation,
-                  fmt::format("RabbitMQ on node {} is not running or has not fully booted yet (check with is_booting)", context.node));
+                  fmt::format("RabbitMQ on node {} is not running or has not fully booted yet "
+                              "(check with is_booting)",
+                              context.node));
   }
   if (print_formatted(context, invocation, json::object{{"result", "ok"}})) return kExitOk;
   if (!invocation.globals.silent) {
-    context.world.out << fmt::format("RabbitMQ on node {} is fully booted and running\n", context.node);
+    context.world.out << fmt::format("RabbitMQ on node {} is fully booted and running\n",
+                                     context.node);
   }
   return kExitOk;
 }
@@ -85,7 +89,9 @@ int run_alarms(Context& context, const Invocation& invocation) {
   for (const json::value& alarm : alarms) lines += alarm_line(alarm) + "\n";
   if (invocation.command->has(kCheck)) {
     if (!alarms.empty()) {
-      return refuse(context, invocation, fmt::format("Node {} reported {} alarms:\n{}", context.node, local ? "local" : "", lines));
+      return refuse(context, invocation,
+                    fmt::format("Node {} reported {} alarms:\n{}", context.node,
+                                local ? "local" : "", lines));
     }
     if (print_formatted(context, invocation, json::object{{"result", "ok"}})) return kExitOk;
   } else if (print_formatted(context, invocation, outcome.result)) {
@@ -119,11 +125,13 @@ int run_check_ports(Context& context, const Invocation& invocation) {
   for (const json::value& listener : listeners) {
     std::string address = invocation.text("address");
     const std::string interface = text_at(listener, "interface");
-    const bool any = interface.empty() || interface == "[::]" || interface == "0.0.0.0" || interface == "::";
+    const bool any =
+        interface.empty() || interface == "[::]" || interface == "0.0.0.0" || interface == "::";
     if (address.empty()) address = any ? host_of(context.node) : interface;
     const auto port = static_cast<std::uint16_t>(number_at(listener, "port"));
     const auto addresses = transport::resolve_host(address);
-    Result<> open = addresses ? Result<>(make_error(Errc::unavailable, "closed")) : Result<>(addresses.error());
+    Result<> open =
+        addresses ? Result<>(make_error(Errc::unavailable, "closed")) : Result<>(addresses.error());
     if (addresses) {
       for (const std::string& at : *addresses) {
         open = probe_port(at, port, kPortProbeMs);
@@ -133,11 +141,14 @@ int run_check_ports(Context& context, const Invocation& invocation) {
     if (!open) failed += fmt::format("\n{}: {}", listener_line(listener, false), open.error().text);
   }
   if (!failed.empty()) {
-    return refuse(context, invocation, fmt::format("Connection to ports of the following listeners on node {} failed:{}", context.node, failed));
+    return refuse(context, invocation,
+                  fmt::format("Connection to ports of the following listeners on node {} failed:{}",
+                              context.node, failed));
   }
   if (print_formatted(context, invocation, json::object{{"result", "ok"}})) return kExitOk;
   if (!invocation.globals.silent) {
-    context.world.out << fmt::format("Successfully connected to ports {} on node {}.\n", numbers(listeners), context.node);
+    context.world.out << fmt::format("Successfully connected to ports {} on node {}.\n",
+                                     numbers(listeners), context.node);
   }
   return kExitOk;
 }
@@ -158,16 +169,19 @@ int run_check_listener(Context& context, const Invocation& invocation) {
   if (found) {
     if (print_formatted(context, invocation, json::object{{"result", "ok"}})) return kExitOk;
     if (!invocation.globals.silent) {
-      context.world.out << fmt::format("A listener for {} {} is running on node {}.\n", by_port ? "port" : "protocol", wanted, context.node);
+      context.world.out << fmt::format("A listener for {} {} is running on node {}.\n",
+                                       by_port ? "port" : "protocol", wanted, context.node);
     }
     return kExitOk;
   }
   std::string all;
   for (const std::string& protocol : protocols) all += (all.empty() ? "" : ", ") + protocol;
   return refuse(context, invocation,
-                by_port ? fmt::format("No listener for port {} is active on node {}. Found listeners that use the following ports: {}",
+                by_port ? fmt::format("No listener for port {} is active on node {}. Found "
+                                      "listeners that use the following ports: {}",
                                       wanted, context.node, numbers(listeners))
-                        : fmt::format("No listener for protocol {} is active on node {}. Found listeners for the following protocols: {}",
+                        : fmt::format("No listener for protocol {} is active on node {}. Found "
+                                      "listeners for the following protocols: {}",
                                       wanted, context.node, all));
 }
 
@@ -190,10 +204,12 @@ int run_cookie_hash(Context& context, const Invocation& invocation) {
 int run_resolve(Context& context, const Invocation& invocation) {
   Invocation named = invocation;
   std::string family = invocation.text("address_family");
-  std::transform(family.begin(), family.end(), family.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(family.begin(), family.end(), family.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   if (family.empty()) family = "ipv4";
   if (family != "ipv4" && family != "ipv6" && family != "any") {
-    return usage_error(context, invocation, "Error (argument validation): --address-family must be IPv4, IPv6 or any");
+    return usage_error(context, invocation,
+                       "Error (argument validation): --address-family must be IPv4, IPv6 or any");
   }
   named.args["family"] = family;
   named.args["family_title"] = family == "ipv4" ? "IPv4" : family == "ipv6" ? "IPv6" : "IP";
@@ -204,8 +220,10 @@ int run_resolve(Context& context, const Invocation& invocation) {
     return kExitOk;
   }
   if (const int failed = connect(context, named); failed != kExitOk) return failed;
-  const Outcome outcome = ask(context, named, {{"hostname", named.args.at("hostname")}, {"family", family},
-                                               {"timeout_ms", timeout_of(named)}});
+  const Outcome outcome = ask(context, named,
+                              {{"hostname", named.args.at("hostname")},
+                               {"family", family},
+                               {"timeout_ms", timeout_of(named)}});
   if (outcome.exit != kExitOk) return outcome.exit;
   for (const json::value& address : array_at(object_of(outcome), "addresses")) {
     if (address.is_string()) context.world.out << address.get_string().c_str() << "\n";
@@ -216,7 +234,8 @@ int run_resolve(Context& context, const Invocation& invocation) {
 /// Whatever the node gives, a line each.
 int run_lines(Context& context, const Invocation& invocation) {
   Invocation named = invocation;
-  if (invocation.command->name == "log_tail" && !named.args.contains("number")) named.args["number"] = 50;
+  if (invocation.command->name == "log_tail" && !named.args.contains("number"))
+    named.args["number"] = 50;
   const Outcome outcome = inquire(context, named);
   if (outcome.exit != kExitOk) return outcome.exit;
   if (print_formatted(context, named, outcome.result)) return kExitOk;
@@ -248,8 +267,7 @@ int run_show_object(Context& context, const Invocation& invocation) {
   if (outcome.exit != kExitOk) return outcome.exit;
   if (print_formatted(context, invocation, outcome.result)) return kExitOk;
   for (const auto& item : object_of(outcome)) {
-    context.world.out << std::string_view(item.key()) << ": "
-                      << plain_text(item.value()) << "\n";
+    context.world.out << std::string_view(item.key()) << ": " << plain_text(item.value()) << "\n";
   }
   return kExitOk;
 }

@@ -1,17 +1,15 @@
 // Stopping and waiting: what follows a process, and the long report.
-#include "node/ctl/context.h"
-#include "node/ctl/runners.h"
-
-#include "cluster/transport/node_registry.h"
-
 #include <fmt/format.h>
-
 #include <signal.h>
 #include <sys/types.h>
 
 #include <cerrno>
 #include <fstream>
 #include <ostream>
+
+#include "cluster/transport/node_registry.h"
+#include "node/ctl/context.h"
+#include "node/ctl/runners.h"
 
 namespace warren::ctl {
 namespace {
@@ -45,7 +43,8 @@ int timed_out(Context& context, const std::string& what) {
 }
 
 void say(Context& context, const Invocation& invocation, const std::string& line) {
-  if (!invocation.globals.quiet && !invocation.globals.silent) context.world.out << line << "\n" << std::flush;
+  if (!invocation.globals.quiet && !invocation.globals.silent)
+    context.world.out << line << "\n" << std::flush;
 }
 
 }  // namespace
@@ -64,8 +63,10 @@ int run_stop(Context& context, const Invocation& invocation) {
   long pid = invocation.args.contains("pidfile") ? read_pid(invocation.text("pidfile")) : 0;
   if (pid == 0 && shutdown && entry) pid = entry->pid;
   if (shutdown) {
-    print_banner(context, invocation, pid == 0 ? "Shutting down RabbitMQ node {node}"
-                                               : fmt::format("Shutting down RabbitMQ node {{node}} running at PID {}", pid));
+    print_banner(context, invocation,
+                 pid == 0
+                     ? "Shutting down RabbitMQ node {node}"
+                     : fmt::format("Shutting down RabbitMQ node {{node}} running at PID {}", pid));
   }
   const Outcome outcome = ask(context, invocation, {{"timeout_ms", timeout_of(invocation)}});
   if (outcome.exit != kExitOk) return outcome.exit;
@@ -73,9 +74,13 @@ int run_stop(Context& context, const Invocation& invocation) {
   if (shutdown) say(context, invocation, fmt::format("Waiting for PID {} to terminate", pid));
   const Millis limit = timeout_of(invocation) > 0 ? timeout_of(invocation) : kStopDefaultMs;
   if (!wait_until(context, limit, [pid] { return !alive(pid); })) {
-    return timed_out(context, fmt::format("process {} of node {} is still there", pid, context.node));
+    return timed_out(context,
+                     fmt::format("process {} of node {} is still there", pid, context.node));
   }
-  if (shutdown) say(context, invocation, fmt::format("RabbitMQ node {} running at PID {} successfully shut down", context.node, pid));
+  if (shutdown)
+    say(context, invocation,
+        fmt::format("RabbitMQ node {} running at PID {} successfully shut down", context.node,
+                    pid));
   return kExitOk;
 }
 
@@ -83,9 +88,12 @@ int run_wait(Context& context, const Invocation& invocation) {
   const std::string file = invocation.text("pidfile");
   const json::value* given = invocation.args.if_contains("pid");
   if (file.empty() == (given == nullptr)) {
-    return usage_error(context, invocation, "Error (argument validation): a pid file or --pid is needed, and not both");
+    return usage_error(context, invocation,
+                       "Error (argument validation): a pid file or --pid is needed, and not both");
   }
-  const Millis limit = invocation.globals.timeout_infinite ? 0 : timeout_of(invocation) > 0 ? timeout_of(invocation) : kWaitDefaultMs;
+  const Millis limit = invocation.globals.timeout_infinite ? 0
+                       : timeout_of(invocation) > 0        ? timeout_of(invocation)
+                                                           : kWaitDefaultMs;
   context.node = full_node_name(context.world, invocation.globals, invocation.globals.node);
   long pid = given == nullptr ? 0 : given->as_int64();
   if (!file.empty()) {
@@ -96,7 +104,8 @@ int run_wait(Context& context, const Invocation& invocation) {
     say(context, invocation, fmt::format("pid is {}", pid));
   }
   say(context, invocation,
-      fmt::format("Waiting for erlang distribution on node '{}' while OS process '{}' is running", context.node, pid));
+      fmt::format("Waiting for erlang distribution on node '{}' while OS process '{}' is running",
+                  context.node, pid));
   bool gone = false;
   Error last;
   const bool reached = wait_until(context, limit, [&] {
@@ -110,11 +119,16 @@ int run_wait(Context& context, const Invocation& invocation) {
     context.world.err << "Error:\nprocess_not_running\n";
     return kExitUnavailable;
   }
-  if (!reached) return timed_out(context, fmt::format("node {} did not answer in time: {}", context.node, last.text));
-  say(context, invocation, fmt::format("Waiting for applications 'rabbit_and_plugins' to start on node '{}'", context.node));
+  if (!reached)
+    return timed_out(context,
+                     fmt::format("node {} did not answer in time: {}", context.node, last.text));
+  say(context, invocation,
+      fmt::format("Waiting for applications 'rabbit_and_plugins' to start on node '{}'",
+                  context.node));
   const auto started = context.client->call("await_startup", {{"timeout_ms", limit}}, {}, limit);
   if (!started) return print_error(context, invocation, started.error());
-  say(context, invocation, fmt::format("Applications 'rabbit_and_plugins' are running on node '{}'", context.node));
+  say(context, invocation,
+      fmt::format("Applications 'rabbit_and_plugins' are running on node '{}'", context.node));
   return kExitOk;
 }
 
@@ -131,9 +145,11 @@ int run_report(Context& context, const Invocation& invocation) {
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
   print_banner(context, invocation, "Reporting server status of node {node} ...\n");
   static constexpr std::string_view kParts[] = {
-      "status",         "cluster_status", "environment",   "list_connections", "list_channels", "list_vhosts",
-      "list_queues",    "list_exchanges", "list_bindings", "list_consumers",   "list_permissions", "list_policies",
-      "list_parameters", "list_global_parameters", "list_feature_flags"};
+      "status",           "cluster_status",         "environment",
+      "list_connections", "list_channels",          "list_vhosts",
+      "list_queues",      "list_exchanges",         "list_bindings",
+      "list_consumers",   "list_permissions",       "list_policies",
+      "list_parameters",  "list_global_parameters", "list_feature_flags"};
   int worst = kExitOk;
   for (const std::string_view part : kParts) {
     Invocation one = invocation;
@@ -141,7 +157,8 @@ int run_report(Context& context, const Invocation& invocation) {
     one.args.clear();
     one.columns.clear();
     context.banner_done = false;
-    const int code = one.command->run != nullptr ? one.command->run(context, one) : run_plain(context, one);
+    const int code =
+        one.command->run != nullptr ? one.command->run(context, one) : run_plain(context, one);
     if (code != kExitOk) worst = code;
     context.world.out << "\n";
   }

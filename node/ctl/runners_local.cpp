@@ -1,15 +1,14 @@
 // Commands that need no node, and those that are refused.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <ostream>
+
 #include "node/ctl/context.h"
 #include "node/ctl/format.h"
 #include "node/ctl/help.h"
 #include "node/ctl/runners.h"
 #include "node/ctl/suggest.h"
-
-#include <fmt/format.h>
-
-#include <unistd.h>
-
-#include <ostream>
 
 namespace warren::ctl {
 namespace {
@@ -27,7 +26,8 @@ std::string access_text(const transport::CookieFileFacts& facts) {
 int run_help(Context& context, const Invocation& invocation) {
   const std::string name = invocation.text("command");
   if (invocation.flag("list_commands")) {
-    for (const std::string& command : completions(invocation.scope, {""})) context.world.out << command << "\n";
+    for (const std::string& command : completions(invocation.scope, {""}))
+      context.world.out << command << "\n";
     return kExitOk;
   }
   if (name.empty()) {
@@ -57,8 +57,10 @@ int run_autocomplete(Context& context, const Invocation& invocation) {
     return kExitOk;
   }
   std::vector<std::string> words;
-  for (const json::value& word : invocation.args.at("words").as_array()) words.emplace_back(word.as_string());
-  for (const std::string& line : completions(invocation.scope, words)) context.world.out << line << "\n";
+  for (const json::value& word : invocation.args.at("words").as_array())
+    words.emplace_back(word.as_string());
+  for (const std::string& line : completions(invocation.scope, words))
+    context.world.out << line << "\n";
   return kExitOk;
 }
 
@@ -100,7 +102,8 @@ int run_cookie_sources(Context& context, const Invocation& invocation) {
 
 int run_static_list(Context& context, const Invocation& invocation) {
   const bool hashes = invocation.command->name == "list_hashes";
-  print_banner(context, invocation, hashes ? "Listing supported hash algorithms ..." : "Listing supported ciphers ...");
+  print_banner(context, invocation,
+               hashes ? "Listing supported hash algorithms ..." : "Listing supported ciphers ...");
   context.world.out << (hashes ? "[md5,sha256,sha512]" : "[aes_cbc256,aes_gcm256]") << "\n";
   return kExitOk;
 }
@@ -108,30 +111,37 @@ int run_static_list(Context& context, const Invocation& invocation) {
 /// No Erlang here; the one question that scripts ask this way is answered.
 int run_eval(Context& context, const Invocation& invocation) {
   const std::string expression = invocation.text("expression");
-  if (invocation.command->name == "eval" && expression.find("rabbit_nodes:all_running()") != std::string::npos) {
+  if (invocation.command->name == "eval" &&
+      expression.find("rabbit_nodes:all_running()") != std::string::npos) {
     if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
-    const Outcome outcome = ask_method(context, invocation, "cluster_status", {{"timeout_ms", timeout_of(invocation)}});
+    const Outcome outcome =
+        ask_method(context, invocation, "cluster_status", {{"timeout_ms", timeout_of(invocation)}});
     if (outcome.exit != kExitOk) return outcome.exit;
     std::vector<Term> nodes;
     if (const json::object* status = outcome.result.if_object()) {
-      if (const json::value* running = status->if_contains("running_nodes"); running != nullptr && running->is_array()) {
-        for (const json::value& node : running->get_array()) nodes.push_back(Term::atom(node.as_string()));
+      if (const json::value* running = status->if_contains("running_nodes");
+          running != nullptr && running->is_array()) {
+        for (const json::value& node : running->get_array())
+          nodes.push_back(Term::atom(node.as_string()));
       }
     }
     context.world.out << flat(Term::list(std::move(nodes))) << "\n";
     return kExitOk;
   }
-  context.world.err << "Error:\n"
-                    << invocation.command->name
-                    << " is not supported by this server: it runs no Erlang. See 'rabbitmqctl help' for the commands there are; "
-                       "cluster_status, environment and explain answer what eval is mostly used for.\n";
+  context.world.err
+      << "Error:\n"
+      << invocation.command->name
+      << " is not supported by this server: it runs no Erlang. See 'rabbitmqctl help' for the "
+         "commands there are; "
+         "cluster_status, environment and explain answer what eval is mostly used for.\n";
   return kExitUsage;
 }
 
 int run_no_longer(Context& context, const Invocation& invocation) {
   context.world.out << "This command does nothing any more.";
   if (invocation.command->name == "node_health_check") {
-    context.world.out << " Use 'rabbitmq-diagnostics check_running', 'check_local_alarms', 'check_port_connectivity'.";
+    context.world.out << " Use 'rabbitmq-diagnostics check_running', 'check_local_alarms', "
+                         "'check_port_connectivity'.";
   }
   context.world.out << "\n";
   return kExitOk;

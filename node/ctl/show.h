@@ -1,12 +1,11 @@
 #pragma once
 // Pieces of cluster_status, status and the checks that look the same everywhere.
 
-#include "node/ctl/terms.h"
-
 #include <boost/json.hpp>
-
 #include <string>
 #include <string_view>
+
+#include "node/ctl/terms.h"
 
 namespace warren::ctl {
 

@@ -1,12 +1,12 @@
 // cluster_status: headings for people, Erlang terms for old scripts, JSON for new ones.
+#include <fmt/format.h>
+
+#include <ostream>
+
 #include "node/ctl/context.h"
 #include "node/ctl/format.h"
 #include "node/ctl/runners.h"
 #include "node/ctl/show.h"
-
-#include <fmt/format.h>
-
-#include <ostream>
 
 namespace warren::ctl {
 namespace {
@@ -43,7 +43,9 @@ Term alarms_term(const json::value& status) {
     std::vector<Term> alarms;
     for (const json::value& alarm : list_at(status, "alarms")) {
       if (text_at(alarm, "node") != string_of(node)) continue;
-      alarms.push_back(Term::tuple({Term::atom("resource_limit"), Term::atom(text_at(alarm, "resource")), Term::atom(string_of(node))}));
+      alarms.push_back(
+          Term::tuple({Term::atom("resource_limit"), Term::atom(text_at(alarm, "resource")),
+                       Term::atom(string_of(node))}));
     }
     nodes.push_back(Term::pair(string_of(node), Term::list(std::move(alarms))));
   }
@@ -53,7 +55,9 @@ Term alarms_term(const json::value& status) {
 Term partitions_term(const json::value& status) {
   std::vector<Term> all;
   for (const auto& item : map_at(status, "partitions")) {
-    all.push_back(Term::pair(item.key(), item.value().is_array() ? Term::list(atoms(item.value().get_array())) : Term::list()));
+    all.push_back(Term::pair(item.key(), item.value().is_array()
+                                             ? Term::list(atoms(item.value().get_array()))
+                                             : Term::list()));
   }
   return Term::pair("partitions", Term::list(std::move(all)));
 }
@@ -64,7 +68,8 @@ Term listeners_term(const json::value& status) {
     std::vector<Term> all;
     if (item.value().is_array()) {
       for (const json::value& listener : item.value().get_array()) {
-        all.push_back(Term::tuple({Term::atom("listener"), Term::atom(item.key()), Term::atom(text_at(listener, "protocol")),
+        all.push_back(Term::tuple({Term::atom("listener"), Term::atom(item.key()),
+                                   Term::atom(text_at(listener, "protocol")),
                                    Term::string(text_at(listener, "interface")),
                                    Term::number(std::to_string(number_at(listener, "port")))}));
       }
@@ -100,12 +105,13 @@ Term maintenance_term(const json::value& status) {
 Term flags_term(const json::value& status) {
   std::vector<Term> flags;
   for (const json::value& flag : list_at(status, "feature_flags")) {
-    flags.push_back(Term::list({Term::pair("name", Term::atom(text_at(flag, "name"))),
-                                Term::pair("desc", Term::binary(text_at(flag, "desc"))),
-                                Term::pair("doc_url", Term::binary(text_at(flag, "doc_url"))),
-                                Term::pair("state", Term::atom(text_at(flag, "state"))),
-                                Term::pair("stability", Term::atom(text_at(flag, "stability"))),
-                                Term::pair("provided_by", Term::atom(text_at(flag, "provided_by")))}));
+    flags.push_back(
+        Term::list({Term::pair("name", Term::atom(text_at(flag, "name"))),
+                    Term::pair("desc", Term::binary(text_at(flag, "desc"))),
+                    Term::pair("doc_url", Term::binary(text_at(flag, "doc_url"))),
+                    Term::pair("state", Term::atom(text_at(flag, "state"))),
+                    Term::pair("stability", Term::atom(text_at(flag, "stability"))),
+                    Term::pair("provided_by", Term::atom(text_at(flag, "provided_by")))}));
   }
   return Term::pair("feature_flags", Term::list(std::move(flags)));
 }
@@ -138,12 +144,16 @@ std::string each(const json::array& items) {
 
 std::string basics(const json::value& status) {
   std::string out = "Cluster name: " + text_at(status, "cluster_name") + "\n";
-  if (app_stopped(status)) out += fmt::format("The broker on {} is stopped (start it with start_app)\n", text_at(status, "asked_node"));
+  if (app_stopped(status))
+    out += fmt::format("The broker on {} is stopped (start it with start_app)\n",
+                       text_at(status, "asked_node"));
   if (const json::value* lose = find_at(status, "can_lose")) {
     const std::string text = text_at(*lose, "text");
-    out += "Fault tolerance: " + (text.empty() ? fmt::format("metadata can lose {} disc node(s), queues can lose {}",
-                                                             number_at(*lose, "metadata"), number_at(*lose, "queues"))
-                                               : text) + "\n";
+    out += "Fault tolerance: " +
+           (text.empty() ? fmt::format("metadata can lose {} disc node(s), queues can lose {}",
+                                       number_at(*lose, "metadata"), number_at(*lose, "queues"))
+                         : text) +
+           "\n";
   }
   return out;
 }
@@ -151,8 +161,10 @@ std::string basics(const json::value& status) {
 std::string version_lines(const json::value& status) {
   std::string out;
   for (const auto& item : map_at(status, "versions")) {
-    out += fmt::format("{}: {} {} on Erlang {}\n", std::string_view(item.key()), text_at(item.value(), "rabbitmq_name"),
-                       text_at(item.value(), "rabbitmq_version"), text_at(item.value(), "erlang_version"));
+    out += fmt::format("{}: {} {} on Erlang {}\n", std::string_view(item.key()),
+                       text_at(item.value(), "rabbitmq_name"),
+                       text_at(item.value(), "rabbitmq_version"),
+                       text_at(item.value(), "erlang_version"));
   }
   return out;
 }
@@ -162,9 +174,11 @@ std::string partition_lines(const json::value& status) {
   for (const auto& item : map_at(status, "partitions")) {
     std::string others;
     if (item.value().is_array()) {
-      for (const json::value& node : item.value().get_array()) others += (others.empty() ? "" : ", ") + string_of(node);
+      for (const json::value& node : item.value().get_array())
+        others += (others.empty() ? "" : ", ") + string_of(node);
     }
-    out += fmt::format("Node {} cannot communicate with {}\n", std::string_view(item.key()), others);
+    out +=
+        fmt::format("Node {} cannot communicate with {}\n", std::string_view(item.key()), others);
   }
   return out;
 }
@@ -191,22 +205,26 @@ const json::value* find_at(const json::value& object, std::string_view key) {
 
 std::string alarm_line(const json::value& alarm) {
   const std::string resource = text_at(alarm, "resource");
-  const std::string what = resource == "memory" ? "Memory" : resource == "disk" ? "Free disk space" : resource;
+  const std::string what = resource == "memory" ? "Memory"
+                           : resource == "disk" ? "Free disk space"
+                                                : resource;
   return fmt::format("{} alarm on node {}", what, text_at(alarm, "node"));
 }
 
 std::string listener_line(const json::value& listener, bool with_node) {
   return fmt::format("{}nterface: {}, port: {}, protocol: {}, purpose: {}",
-                     with_node ? fmt::format("Node: {}, i", text_at(listener, "node")) : "I", text_at(listener, "interface"),
-                     number_at(listener, "port"), text_at(listener, "protocol"), text_at(listener, "purpose"));
+                     with_node ? fmt::format("Node: {}, i", text_at(listener, "node")) : "I",
+                     text_at(listener, "interface"), number_at(listener, "port"),
+                     text_at(listener, "protocol"), text_at(listener, "purpose"));
 }
 
 Term cluster_status_term(const json::value& status, bool full) {
   if (app_stopped(status)) return Term::list({nodes_term(status), alarms_term(status)});
-  std::vector<Term> parts{nodes_term(status),
-                          Term::pair("running_nodes", Term::list(atoms(list_at(status, "running_nodes")))),
-                          Term::pair("cluster_name", Term::binary(text_at(status, "cluster_name"))),
-                          partitions_term(status), alarms_term(status)};
+  std::vector<Term> parts{
+      nodes_term(status),
+      Term::pair("running_nodes", Term::list(atoms(list_at(status, "running_nodes")))),
+      Term::pair("cluster_name", Term::binary(text_at(status, "cluster_name"))),
+      partitions_term(status), alarms_term(status)};
   if (full) {
     if (find_at(status, "listeners") != nullptr) parts.push_back(listeners_term(status));
     if (find_at(status, "versions") != nullptr) parts.push_back(versions_term(status));
@@ -221,20 +239,23 @@ std::string cluster_status_text(const json::value& status, bool bold) {
   Sections sections(out, bold);
   sections.add("Basics", basics(status));
   sections.add("Disk Nodes", each(list_at(status, "disk_nodes")));
-  if (const json::array ram = list_at(status, "ram_nodes"); !ram.empty()) sections.add("RAM Nodes", each(ram));
+  if (const json::array ram = list_at(status, "ram_nodes"); !ram.empty())
+    sections.add("RAM Nodes", each(ram));
   sections.add("Running Nodes", each(list_at(status, "running_nodes")));
   if (find_at(status, "versions") != nullptr) sections.add("Versions", version_lines(status));
   if (find_at(status, "maintenance_status") != nullptr) {
     std::string lines;
     for (const auto& item : map_at(status, "maintenance_status")) {
-      lines += fmt::format("Node: {}, status: {}\n", std::string_view(item.key()), string_of(item.value()));
+      lines += fmt::format("Node: {}, status: {}\n", std::string_view(item.key()),
+                           string_of(item.value()));
     }
     sections.add("Maintenance status", lines);
   }
   std::string alarms;
   for (const json::value& alarm : list_at(status, "alarms")) alarms += alarm_line(alarm) + "\n";
   sections.add("Alarms", alarms);
-  if (find_at(status, "partitions") != nullptr) sections.add("Network Partitions", partition_lines(status));
+  if (find_at(status, "partitions") != nullptr)
+    sections.add("Network Partitions", partition_lines(status));
   if (find_at(status, "listeners") != nullptr) {
     std::string lines;
     for (const auto& item : map_at(status, "listeners")) {
@@ -262,8 +283,10 @@ int run_cluster_status(Context& context, const Invocation& invocation) {
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
   const Outcome outcome = ask(context, invocation, {{"timeout_ms", timeout_of(invocation)}});
   if (outcome.exit != kExitOk) return outcome.exit;
-  if (invocation.globals.formatter == "erlang" || (invocation.globals.legacy && invocation.globals.formatter.empty())) {
-    context.world.out << pretty(cluster_status_term(outcome.result, !invocation.globals.legacy)) << "\n";
+  if (invocation.globals.formatter == "erlang" ||
+      (invocation.globals.legacy && invocation.globals.formatter.empty())) {
+    context.world.out << pretty(cluster_status_term(outcome.result, !invocation.globals.legacy))
+                      << "\n";
     return kExitOk;
   }
   if (print_formatted(context, invocation, outcome.result)) return kExitOk;

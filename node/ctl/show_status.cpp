@@ -1,20 +1,21 @@
 // status, memory_breakdown, environment.
-#include "node/ctl/context.h"
-#include "node/ctl/runners.h"
-#include "node/ctl/show.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <ostream>
 
+#include "node/ctl/context.h"
+#include "node/ctl/runners.h"
+#include "node/ctl/show.h"
+
 namespace warren::ctl {
 namespace {
 
 constexpr std::pair<std::string_view, double> kUnits[] = {
-    {"bytes", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
-    {"kib", 1024.0}, {"mib", 1048576.0}, {"gib", 1073741824.0}, {"tib", 1099511627776.0}};
+    {"bytes", 1},       {"kb", 1e3},           {"mb", 1e6},
+    {"gb", 1e9},        {"tb", 1e12},          {"kib", 1024.0},
+    {"mib", 1048576.0}, {"gib", 1073741824.0}, {"tib", 1099511627776.0}};
 
 double unit_size(std::string_view unit) {
   for (const auto& [name, size] : kUnits) {
@@ -48,7 +49,8 @@ std::string stars(const json::value& status, std::string_view key) {
   const json::value* items = find_at(status, key);
   if (items == nullptr || !items->is_array()) return out;
   for (const json::value& item : items->get_array()) {
-    out += " * " + (item.is_string() ? std::string(item.get_string()) : json::serialize(item)) + "\n";
+    out +=
+        " * " + (item.is_string() ? std::string(item.get_string()) : json::serialize(item)) + "\n";
   }
   return out;
 }
@@ -65,7 +67,9 @@ class Page {
   void fact(std::string_view title, std::string_view key) {
     if (find_at(status_, key) != nullptr) line(title, text_at(status_, key));
   }
-  void line(std::string_view title, std::string_view value) { out_ += fmt::format("{}: {}\n", title, value); }
+  void line(std::string_view title, std::string_view value) {
+    out_ += fmt::format("{}: {}\n", title, value);
+  }
   void text(std::string_view lines) { out_ += lines; }
   bool has(std::string_view key) const { return find_at(status_, key) != nullptr; }
   std::string take() { return std::move(out_); }
@@ -88,7 +92,8 @@ void put_runtime(Page& page, const json::value& status) {
   page.fact("Erlang configuration", "erlang_version");
   page.fact("Crypto library", "crypto_lib_version");
   if (const json::value* processes = find_at(status, "processes")) {
-    page.line("Erlang processes", fmt::format("{} used, {} limit", number_at(*processes, "used"), number_at(*processes, "limit")));
+    page.line("Erlang processes", fmt::format("{} used, {} limit", number_at(*processes, "used"),
+                                              number_at(*processes, "limit")));
   }
   page.fact("Scheduler run queue", "run_queue");
   page.fact("Cluster heartbeat timeout (net_ticktime)", "net_ticktime");
@@ -103,7 +108,8 @@ std::string watermark_text(const json::value& status, std::string_view unit) {
   const std::string computed = size_text(number_at(status, "vm_memory_high_watermark_limit"), unit);
   if (setting == nullptr) return computed;
   if (find_at(*setting, "relative") != nullptr) {
-    return fmt::format("{} of available memory, computed to: {}", text_at(*setting, "relative"), computed);
+    return fmt::format("{} of available memory, computed to: {}", text_at(*setting, "relative"),
+                       computed);
   }
   return fmt::format("{}, computed to: {}", text_at(*setting, "absolute"), computed);
 }
@@ -114,19 +120,22 @@ void put_memory(Page& page, const json::value& status, std::string_view unit) {
   page.heading("Memory");
   page.line("Total memory used", size_text(static_cast<std::int64_t>(total_of(*memory)), unit));
   page.fact("Calculation strategy", "vm_memory_calculation_strategy");
-  if (page.has("vm_memory_high_watermark_limit")) page.line("Memory high watermark setting", watermark_text(status, unit));
+  if (page.has("vm_memory_high_watermark_limit"))
+    page.line("Memory high watermark setting", watermark_text(status, unit));
   page.text("\n" + memory_lines(*memory, unit, true));
 }
 
 void put_resources(Page& page, const json::value& status, std::string_view unit) {
   if (const json::value* files = find_at(status, "file_descriptors")) {
     page.heading("File Descriptors");
-    page.text(fmt::format("Total: {}, limit: {}\nSockets: {}, limit: {}\n", number_at(*files, "total_used"),
-                          number_at(*files, "total_limit"), number_at(*files, "sockets_used"), number_at(*files, "sockets_limit")));
+    page.text(fmt::format("Total: {}, limit: {}\nSockets: {}, limit: {}\n",
+                          number_at(*files, "total_used"), number_at(*files, "total_limit"),
+                          number_at(*files, "sockets_used"), number_at(*files, "sockets_limit")));
   }
   if (page.has("disk_free")) {
     page.heading("Free Disk Space");
-    page.line("Low free disk space watermark", size_text(number_at(status, "disk_free_limit"), unit));
+    page.line("Low free disk space watermark",
+              size_text(number_at(status, "disk_free_limit"), unit));
     page.line("Free disk space", size_text(number_at(status, "disk_free"), unit));
   }
   if (const json::value* totals = find_at(status, "totals")) {
@@ -139,14 +148,16 @@ void put_resources(Page& page, const json::value& status, std::string_view unit)
 
 std::string setting_unit(const Invocation& invocation) {
   std::string unit = invocation.text("unit");
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(unit.begin(), unit.end(), unit.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   return unit.empty() ? "gb" : unit;
 }
 
 }  // namespace
 
 bool known_unit(std::string_view unit) {
-  return std::any_of(std::begin(kUnits), std::end(kUnits), [&](const auto& known) { return known.first == unit; });
+  return std::any_of(std::begin(kUnits), std::end(kUnits),
+                     [&](const auto& known) { return known.first == unit; });
 }
 
 std::string memory_lines(const json::value& memory, std::string_view unit, bool with_space) {
@@ -157,12 +168,14 @@ std::string memory_lines(const json::value& memory, std::string_view unit, bool 
       parts.emplace_back(item.key(), number_at(memory, item.key()));
     }
   }
-  std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   const double total = total_of(memory);
   std::string out;
   for (const auto& [name, bytes] : parts) {
     const double share = total > 0 ? static_cast<double>(bytes) / total * 100 : 0;
-    out += fmt::format("{}: {} ({}{}%)\n", name, size_text(bytes, unit), decimal(share, 2), with_space ? " " : "");
+    out += fmt::format("{}: {} ({}{}%)\n", name, size_text(bytes, unit), decimal(share, 2),
+                       with_space ? " " : "");
   }
   return out;
 }
@@ -196,7 +209,8 @@ std::string status_text(const json::value& status, std::string_view unit, bool b
   put_resources(page, status, unit);
   page.heading("Listeners");
   if (const json::value* all = find_at(status, "listeners"); all != nullptr && all->is_array()) {
-    for (const json::value& listener : all->get_array()) page.text(listener_line(listener, false) + "\n");
+    for (const json::value& listener : all->get_array())
+      page.text(listener_line(listener, false) + "\n");
   }
   return page.take();
 }
@@ -204,7 +218,9 @@ std::string status_text(const json::value& status, std::string_view unit, bool b
 int run_status(Context& context, const Invocation& invocation) {
   const std::string unit = setting_unit(invocation);
   if (!known_unit(unit)) {
-    return usage_error(context, invocation, "Error (argument validation): unit '" + unit + "' is not supported. Please use one of: bytes, mb, gb");
+    return usage_error(context, invocation,
+                       "Error (argument validation): unit '" + unit +
+                           "' is not supported. Please use one of: bytes, mb, gb");
   }
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
   const Outcome outcome = ask(context, invocation, {{"timeout_ms", timeout_of(invocation)}});
@@ -217,7 +233,9 @@ int run_status(Context& context, const Invocation& invocation) {
 int run_memory_breakdown(Context& context, const Invocation& invocation) {
   const std::string unit = setting_unit(invocation);
   if (!known_unit(unit)) {
-    return usage_error(context, invocation, "Error (argument validation): unit '" + unit + "' is not supported. Please use one of: bytes, mb, gb");
+    return usage_error(context, invocation,
+                       "Error (argument validation): unit '" + unit +
+                           "' is not supported. Please use one of: bytes, mb, gb");
   }
   if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
   const Outcome outcome = ask(context, invocation, {{"timeout_ms", timeout_of(invocation)}});
@@ -241,19 +259,23 @@ int run_environment(Context& context, const Invocation& invocation) {
     std::vector<Term> pairs;
     for (const json::value& setting : settings->get_array()) {
       const json::value* value = find_at(setting, "value");
-      const std::string text = value == nullptr ? "" : value->is_string() ? std::string(value->get_string()) : json::serialize(*value);
+      const std::string text = value == nullptr     ? ""
+                               : value->is_string() ? std::string(value->get_string())
+                                                    : json::serialize(*value);
       pairs.push_back(Term::tuple({Term::atom(text_at(setting, "key")), Term::binary(text)}));
     }
-    context.world.out << pretty(Term::list({Term::pair("rabbit", Term::list(std::move(pairs)))})) << "\n";
+    context.world.out << pretty(Term::list({Term::pair("rabbit", Term::list(std::move(pairs)))}))
+                      << "\n";
     return kExitOk;
   }
   if (print_formatted(context, invocation, outcome.result)) return kExitOk;
   if (settings == nullptr || !settings->is_array()) return kExitOk;
   std::size_t width = 0;
-  for (const json::value& setting : settings->get_array()) width = std::max(width, text_at(setting, "key").size());
+  for (const json::value& setting : settings->get_array())
+    width = std::max(width, text_at(setting, "key").size());
   for (const json::value& setting : settings->get_array()) {
-    context.world.out << fmt::format("{:<{}} = {}   # {}\n", text_at(setting, "key"), width, text_at(setting, "value"),
-                                     text_at(setting, "source"));
+    context.world.out << fmt::format("{:<{}} = {}   # {}\n", text_at(setting, "key"), width,
+                                     text_at(setting, "value"), text_at(setting, "source"));
   }
   return kExitOk;
 }

@@ -12,13 +12,15 @@ constexpr std::size_t kColumns = 80;
 
 bool plain_atom(std::string_view name) {
   if (name.empty() || name[0] < 'a' || name[0] > 'z') return false;
-  static constexpr std::string_view kReserved[] = {"after", "and",  "andalso", "band", "begin", "bnot", "bor", "bsl",
-                                                   "bsr",   "bxor", "case",    "catch", "cond", "div",  "end", "fun",
-                                                   "if",    "let",  "maybe",   "not",  "of",    "or",   "orelse",
-                                                   "receive", "rem", "try",    "when", "xor"};
-  if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved)) return false;
+  static constexpr std::string_view kReserved[] = {
+      "after", "and",   "andalso", "band",    "begin", "bnot", "bor",  "bsl", "bsr",   "bxor",
+      "case",  "catch", "cond",    "div",     "end",   "fun",  "if",   "let", "maybe", "not",
+      "of",    "or",    "orelse",  "receive", "rem",   "try",  "when", "xor"};
+  if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved))
+    return false;
   return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '@';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '@';
   });
 }
 
@@ -44,8 +46,9 @@ bool printable(std::string_view bytes) {
   });
 }
 
-/// The layout; `tag_indent` as in Erlang's own: -1 beside the tag, 4 or 1 fixed. A layout that would
-/// begin a value in the right half of the line does not fit, and the next one is tried for all.
+/// The layout; `tag_indent` as in Erlang's own: -1 beside the tag, 4 or 1 fixed. A layout that
+/// would begin a value in the right half of the line does not fit, and the next one is tried for
+/// all.
 class Layout {
  public:
   explicit Layout(int tag_indent) : tag_indent_(tag_indent) {}
@@ -87,7 +90,8 @@ class Layout {
   }
 
   /// The elements from `from`: small ones go on on the line, others begin a line at `indent`.
-  std::string put_rest(const Term& term, std::size_t from, std::size_t indent, std::size_t column, std::size_t depth) {
+  std::string put_rest(const Term& term, std::size_t from, std::size_t indent, std::size_t column,
+                       std::size_t depth) {
     std::string out;
     for (std::size_t i = from; i < term.parts.size(); ++i) {
       const Term& part = term.parts[i];
@@ -119,7 +123,8 @@ class Layout {
         out += "\n" + std::string(indent, ' ');
         column = indent;
       }
-      if (column + text.size() + depth >= kColumns) text = key + put(term.parts[i + 1], indent + 4, depth);
+      if (column + text.size() + depth >= kColumns)
+        text = key + put(term.parts[i + 1], indent + 4, depth);
       out += text;
       column += text.size() + 1;
     }
@@ -147,7 +152,8 @@ Term Term::binary(std::string_view bytes) {
     term.text = "<<" + quoted(bytes, '"') + ">>";
   } else {
     std::string numbers;
-    for (const char c : bytes) numbers += fmt::format("{}{}", numbers.empty() ? "" : ",", static_cast<unsigned char>(c));
+    for (const char c : bytes)
+      numbers += fmt::format("{}{}", numbers.empty() ? "" : ",", static_cast<unsigned char>(c));
     term.text = "<<" + numbers + ">>";
   }
   return term;

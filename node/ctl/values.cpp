@@ -1,9 +1,9 @@
 // Cells and terms out of JSON values.
-#include "node/ctl/format.h"
-
 #include <fmt/format.h>
 
 #include <sstream>
+
+#include "node/ctl/format.h"
 
 namespace warren::ctl {
 namespace {
@@ -31,9 +31,12 @@ std::string field_text(std::string_view type, const json::value& value) {
   if (type == "array" && value.is_array()) {
     std::string out;
     for (const json::value& item : value.get_array()) {
-      const bool typed = item.is_array() && item.get_array().size() == 2 && item.get_array()[0].is_string();
+      const bool typed =
+          item.is_array() && item.get_array().size() == 2 && item.get_array()[0].is_string();
       out += out.empty() ? "" : ",";
-      out += typed ? field_text(std::string_view(item.get_array()[0].get_string()), item.get_array()[1]) : text_of(item);
+      out += typed ? field_text(std::string_view(item.get_array()[0].get_string()),
+                                item.get_array()[1])
+                   : text_of(item);
     }
     return "[" + out + "]";
   }
@@ -48,14 +51,16 @@ Term field_term(std::string_view type, const json::value& value) {
       if (!is_triple(field)) continue;
       const auto& parts = field.get_array();
       const std::string_view kind = parts[1].get_string();
-      fields.push_back(Term::tuple({Term::binary(parts[0].get_string()), Term::atom(kind), field_term(kind, parts[2])}));
+      fields.push_back(Term::tuple(
+          {Term::binary(parts[0].get_string()), Term::atom(kind), field_term(kind, parts[2])}));
     }
     return Term::list(std::move(fields));
   }
   if (type == "array" && value.is_array()) {
     std::vector<Term> items;
     for (const json::value& item : value.get_array()) {
-      if (!item.is_array() || item.get_array().size() != 2 || !item.get_array()[0].is_string()) continue;
+      if (!item.is_array() || item.get_array().size() != 2 || !item.get_array()[0].is_string())
+        continue;
       const std::string_view kind = item.get_array()[0].get_string();
       items.push_back(Term::tuple({Term::atom(kind), field_term(kind, item.get_array()[1])}));
     }
@@ -66,7 +71,8 @@ Term field_term(std::string_view type, const json::value& value) {
 
 std::string joined(const json::value& value) {
   std::string out;
-  for (const json::value& item : value.get_array()) out += (out.empty() ? "" : ", ") + text_of(item);
+  for (const json::value& item : value.get_array())
+    out += (out.empty() ? "" : ", ") + text_of(item);
   return "[" + out + "]";
 }
 
@@ -81,9 +87,9 @@ std::string plain_text(const json::value& value) {
 
 std::vector<Column> columns_of(std::string_view spec) {
   static constexpr std::pair<std::string_view, Kind> kKinds[] = {
-      {"atom", Kind::atom},   {"bool", Kind::boolean}, {"number", Kind::number}, {"pid", Kind::pid},
-      {"table", Kind::table}, {"atoms", Kind::atoms},  {"pids", Kind::pids},     {"json", Kind::json},
-      {"host", Kind::host}};
+      {"atom", Kind::atom}, {"bool", Kind::boolean}, {"number", Kind::number},
+      {"pid", Kind::pid},   {"table", Kind::table},  {"atoms", Kind::atoms},
+      {"pids", Kind::pids}, {"json", Kind::json},    {"host", Kind::host}};
   std::vector<Column> out;
   std::istringstream in{std::string(spec)};
   for (std::string word; in >> word;) {
@@ -110,7 +116,8 @@ std::string table_text(const json::value& table) {
   for (const json::value& field : table.get_array()) {
     if (!is_triple(field)) continue;
     const auto& parts = field.get_array();
-    out += fmt::format("{}{{{},{}}}", out.empty() ? "" : ",", flat(Term::string(parts[0].get_string())),
+    out += fmt::format("{}{{{},{}}}", out.empty() ? "" : ",",
+                       flat(Term::string(parts[0].get_string())),
                        field_text(std::string_view(parts[1].get_string()), parts[2]));
   }
   return "[" + out + "]";
@@ -120,7 +127,8 @@ std::string cell_text(const Column& column, const json::value& value) {
   if (value.is_null()) return {};
   if (column.kind == Kind::table) return table_text(value);
   if (column.kind == Kind::json) return json::serialize(value);
-  if ((column.kind == Kind::atoms || column.kind == Kind::pids) && value.is_array()) return joined(value);
+  if ((column.kind == Kind::atoms || column.kind == Kind::pids) && value.is_array())
+    return joined(value);
   return text_of(value);
 }
 
@@ -136,7 +144,8 @@ Term generic_term(const json::value& value) {
     }
     case json::kind::object: {
       std::vector<Term> items;
-      for (const auto& item : value.get_object()) items.push_back(Term::pair(item.key(), generic_term(item.value())));
+      for (const auto& item : value.get_object())
+        items.push_back(Term::pair(item.key(), generic_term(item.value())));
       return Term::list(std::move(items));
     }
     default: return Term::number(number_text(value));
@@ -146,15 +155,18 @@ Term generic_term(const json::value& value) {
 Term cell_term(const Column& column, const json::value& value) {
   if (value.is_null()) return Term::raw("''");
   switch (column.kind) {
-    case Kind::atom: return value.is_string() ? Term::atom(value.get_string()) : generic_term(value);
-    case Kind::pid: return value.is_string() ? Term::raw(std::string(value.get_string())) : generic_term(value);
+    case Kind::atom:
+      return value.is_string() ? Term::atom(value.get_string()) : generic_term(value);
+    case Kind::pid:
+      return value.is_string() ? Term::raw(std::string(value.get_string())) : generic_term(value);
     case Kind::table: return field_term("table", value);
     case Kind::atoms:
     case Kind::pids: {
       if (!value.is_array()) return generic_term(value);
       std::vector<Term> items;
       for (const json::value& item : value.get_array()) {
-        items.push_back(column.kind == Kind::atoms ? Term::atom(text_of(item)) : Term::raw(text_of(item)));
+        items.push_back(column.kind == Kind::atoms ? Term::atom(text_of(item))
+                                                   : Term::raw(text_of(item)));
       }
       return Term::list(std::move(items));
     }

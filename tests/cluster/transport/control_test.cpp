@@ -1,16 +1,15 @@
 // Real gRPC on a loopback port the system chooses.
-#include "cluster/transport/control_client.h"
-#include "cluster/transport/control_server.h"
-#include "tests/cluster/transport/support.h"
-
-#include <boost/json.hpp>
-
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/json.hpp>
 #include <condition_variable>
 #include <thread>
+
+#include "cluster/transport/control_client.h"
+#include "cluster/transport/control_server.h"
+#include "tests/cluster/transport/support.h"
 
 namespace warren::transport {
 namespace {
@@ -71,8 +70,8 @@ class ControlTest : public ::testing::Test {
 
   Result<std::unique_ptr<ControlClient>> connect(const std::string& secret = kSecret,
                                                  const std::string& expected = "rabbit@here") {
-    return ControlClient::connect({"127.0.0.1", port_, expected}, cookie_of(secret), identity("ctl-1@here", "ctl"),
-                                  10'000);
+    return ControlClient::connect({"127.0.0.1", port_, expected}, cookie_of(secret),
+                                  identity("ctl-1@here", "ctl"), 10'000);
   }
 
   FakeHandler handler_;
@@ -106,8 +105,9 @@ TEST_F(ControlTest, ErrorsKeepTheirCodeAndText) {
 TEST_F(ControlTest, RowsComeInOrderAndOnlyWithTheColumnsAsked) {
   const auto client = connect();
   std::vector<json::object> rows;
-  const auto done = (*client)->call("rows", {{"count", 20'000}, {"columns", {"name", "messages"}}},
-                                    [&](json::object row) { rows.push_back(std::move(row)); }, 30'000);
+  const auto done = (*client)->call(
+      "rows", {{"count", 20'000}, {"columns", {"name", "messages"}}},
+      [&](json::object row) { rows.push_back(std::move(row)); }, 30'000);
   ASSERT_TRUE(done) << done.error().text;
   ASSERT_EQ(rows.size(), 20'000u);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -161,7 +161,8 @@ TEST_F(ControlTest, AnswersMayComeFromAnotherThreadLater) {
     sink->done(json::value("late"));
   });
   int rows = 0;
-  const auto answer = (*client)->call("hang", {}, [&](const json::object&) { ++rows; }, 10'000);
+  const auto answer = (*client)->call(
+      "hang", {}, [&](const json::object&) { ++rows; }, 10'000);
   later.join();
   ASSERT_TRUE(answer) << answer.error().text;
   EXPECT_EQ(rows, 1);
@@ -237,7 +238,8 @@ TEST_F(ControlTest, NobodyListeningAndUnknownHostsAreToldApart) {
 /// Garbage on the port must not hurt anybody else.
 TEST_F(ControlTest, GarbageBytesAreDropped) {
   for (const std::string& junk :
-       {std::string("AMQP\0\0\x09\x01", 8), std::string("GET / HTTP/1.1\r\n\r\n"), std::string(5'000, '\xff'),
+       {std::string("AMQP\0\0\x09\x01", 8), std::string("GET / HTTP/1.1\r\n\r\n"),
+        std::string(5'000, '\xff'),
         std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff")}) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in to{};
@@ -245,7 +247,8 @@ TEST_F(ControlTest, GarbageBytesAreDropped) {
     to.sin_port = htons(port_);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
-    ASSERT_EQ(::send(fd, junk.data(), junk.size(), MSG_NOSIGNAL), static_cast<ssize_t>(junk.size()));
+    ASSERT_EQ(::send(fd, junk.data(), junk.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(junk.size()));
     ::close(fd);
   }
   const auto client = connect();

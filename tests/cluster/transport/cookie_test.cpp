@@ -84,7 +84,8 @@ TEST(CookieTest, CreatedOnlyWhenAskedWithMode400) {
   EXPECT_FALSE(again->created);
   EXPECT_EQ(again->secret, made->secret);
   int left = 0;
-  for (const auto& item : std::filesystem::directory_iterator(dir.path())) left += item.is_regular_file();
+  for (const auto& item : std::filesystem::directory_iterator(dir.path()))
+    left += item.is_regular_file();
   EXPECT_EQ(left, 1) << "the temporary file must be gone";
 }
 

@@ -1,7 +1,7 @@
+#include <set>
+
 #include "cluster/transport/crypto.h"
 #include "tests/cluster/transport/support.h"
-
-#include <set>
 
 namespace warren::transport {
 namespace {

@@ -1,7 +1,8 @@
 #include "cluster/transport/node_registry.h"
-#include "tests/cluster/transport/support.h"
 
 #include <unistd.h>
+
+#include "tests/cluster/transport/support.h"
 
 namespace warren::transport {
 namespace {
@@ -56,7 +57,8 @@ TEST(NodeRegistryTest, FilesOfDeadNodesAndGarbageAreNotEntries) {
   dir.write("run/rabbit@odd.node", "{{{{");
   EXPECT_FALSE(find_node("rabbit@dead", where));
   EXPECT_TRUE(list_nodes(where).empty());
-  EXPECT_TRUE(NodeRegistration::publish(entry("rabbit@dead", 25672), where)) << "a stale file is taken over";
+  EXPECT_TRUE(NodeRegistration::publish(entry("rabbit@dead", 25672), where))
+      << "a stale file is taken over";
 }
 
 TEST(NodeRegistryTest, StrangeNamesStayInTheDirectory) {
@@ -75,7 +77,8 @@ TEST(NodeRegistryTest, DirectoriesAnyoneMayWriteAreNotTrusted) {
   const auto held = NodeRegistration::publish(entry("rabbit@a", 1), {dir.path("run")});
   ASSERT_FALSE(held);
   EXPECT_EQ(held.error().code, Errc::io);
-  auto fallback = NodeRegistration::publish(entry("rabbit@a", 1), {dir.path("run"), dir.path("second")});
+  auto fallback =
+      NodeRegistration::publish(entry("rabbit@a", 1), {dir.path("run"), dir.path("second")});
   ASSERT_TRUE(fallback);
   EXPECT_TRUE(fallback->file().starts_with(dir.path("second")));
 }

@@ -1,4 +1,5 @@
 #include "cluster/transport/session_table.h"
+
 #include "tests/cluster/transport/support.h"
 
 namespace warren::transport {
@@ -7,7 +8,8 @@ namespace {
 class SessionTableTest : public ::testing::Test {
  protected:
   SessionTable make(SessionLimits limits = {}) {
-    return SessionTable({cookie_of("RIGHTRIGHTRIGHTRIGHT")}, identity("rabbit@s"), clock_, log_, limits);
+    return SessionTable({cookie_of("RIGHTRIGHTRIGHTRIGHT")}, identity("rabbit@s"), clock_, log_,
+                        limits);
   }
 
   struct Held {
@@ -22,7 +24,8 @@ class SessionTableTest : public ::testing::Test {
     held.cookie = cookie;
     held.transcript.client = identity("rabbit@c");
     held.transcript.client_nonce = std::string(kNonceBytes, static_cast<char>('a' + count_++ % 26));
-    const auto answer = table.hello(address, held.transcript.client, held.transcript.client_nonce, "0badf00d");
+    const auto answer =
+        table.hello(address, held.transcript.client, held.transcript.client_nonce, "0badf00d");
     if (!answer) return answer.error();
     held.transcript.server = answer->server;
     held.transcript.server_nonce = answer->nonce;
@@ -55,7 +58,8 @@ TEST_F(SessionTableTest, AWrongCookieIsRefusedLoggedAndShowsBothFingerprints) {
   const std::string mine = cookie_of("RIGHTRIGHTRIGHTRIGHT").fingerprint();
   EXPECT_NE(proof.error().text.find(mine), std::string::npos);
   EXPECT_NE(proof.error().text.find("0badf00d"), std::string::npos);
-  EXPECT_NE(log_.lines().find("connection attempt from disallowed node: peer=rabbit@c"), std::string::npos);
+  EXPECT_NE(log_.lines().find("connection attempt from disallowed node: peer=rabbit@c"),
+            std::string::npos);
   EXPECT_NE(log_.lines().find(mine), std::string::npos);
   EXPECT_EQ(log_.lines().find("RIGHTRIGHT"), std::string::npos);
   EXPECT_EQ(table.session_count(), 0u);
@@ -65,16 +69,19 @@ TEST_F(SessionTableTest, AHandshakeProvesOnceOnly) {
   SessionTable table = make();
   const auto held = greet(table);
   ASSERT_TRUE(table.prove("10.0.0.1", held->transcript.session_id, held->proof()));
-  EXPECT_EQ(table.prove("10.0.0.1", held->transcript.session_id, held->proof()).error().code, Errc::not_found);
+  EXPECT_EQ(table.prove("10.0.0.1", held->transcript.session_id, held->proof()).error().code,
+            Errc::not_found);
   const auto second = greet(table);
-  EXPECT_FALSE(table.prove("10.0.0.1", second->transcript.session_id, held->proof())) << "an old proof";
+  EXPECT_FALSE(table.prove("10.0.0.1", second->transcript.session_id, held->proof()))
+      << "an old proof";
 }
 
 TEST_F(SessionTableTest, ALateProofIsRefused) {
   SessionTable table = make();
   const auto held = greet(table);
   clock_.advance(10'001);
-  EXPECT_EQ(table.prove("10.0.0.1", held->transcript.session_id, held->proof()).error().code, Errc::not_found);
+  EXPECT_EQ(table.prove("10.0.0.1", held->transcript.session_id, held->proof()).error().code,
+            Errc::not_found);
 }
 
 TEST_F(SessionTableTest, CallsNeedTheirProofAndAreTakenOnce) {
@@ -88,10 +95,12 @@ TEST_F(SessionTableTest, CallsNeedTheirProofAndAreTakenOnce) {
   };
   EXPECT_TRUE(call(1, "{}", call_proof(key, id, 1, "list_queues", "{}")));
   EXPECT_FALSE(call(1, "{}", call_proof(key, id, 1, "list_queues", "{}"))) << "replay";
-  EXPECT_FALSE(call(2, "{\"x\":1}", call_proof(key, id, 2, "list_queues", "{}"))) << "other arguments";
+  EXPECT_FALSE(call(2, "{\"x\":1}", call_proof(key, id, 2, "list_queues", "{}")))
+      << "other arguments";
   EXPECT_FALSE(call(2, "{}", call_proof(key, id, 2, "stop", "{}"))) << "other method";
   EXPECT_FALSE(call(2, "{}", ""));
-  EXPECT_TRUE(call(2, "{}", call_proof(key, id, 2, "list_queues", "{}"))) << "a failed try burns no counter";
+  EXPECT_TRUE(call(2, "{}", call_proof(key, id, 2, "list_queues", "{}")))
+      << "a failed try burns no counter";
   EXPECT_FALSE(table.authorise("unknown", 3, "x", "list_queues", "{}"));
   clock_.advance(900'001);
   EXPECT_FALSE(call(3, "{}", call_proof(key, id, 3, "list_queues", "{}"))) << "idle too long";
@@ -122,7 +131,8 @@ TEST_F(SessionTableTest, EveryTableIsBounded) {
   SessionTable table = make(limits);
   const auto first = greet(table);
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(greet(table));
-  EXPECT_EQ(table.prove("10.0.0.1", first->transcript.session_id, first->proof()).error().code, Errc::not_found);
+  EXPECT_EQ(table.prove("10.0.0.1", first->transcript.session_id, first->proof()).error().code,
+            Errc::not_found);
   for (int i = 0; i < 10; ++i) {
     const auto held = greet(table);
     ASSERT_TRUE(table.prove("10.0.0.1", held->transcript.session_id, held->proof()));
@@ -143,7 +153,8 @@ TEST_F(SessionTableTest, TwoCookiesAreAcceptedWhileRotating) {
 
 TEST_F(SessionTableTest, MalformedHellosAreRefused) {
   SessionTable table = make();
-  EXPECT_EQ(table.hello("a", identity(""), std::string(32, 'n'), "").error().code, Errc::invalid_argument);
+  EXPECT_EQ(table.hello("a", identity(""), std::string(32, 'n'), "").error().code,
+            Errc::invalid_argument);
   EXPECT_EQ(table.hello("a", identity("x"), "short", "").error().code, Errc::invalid_argument);
   PeerIdentity future = identity("x");
   future.version_min = future.version_max = 99;

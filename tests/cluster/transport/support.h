@@ -1,13 +1,7 @@
 #pragma once
 // Shared by the transport's tests: a temporary directory, cookies, a logger that remembers.
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "cluster/transport/cookie.h"
-#include "cluster/transport/handshake.h"
-
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -16,6 +10,11 @@
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/transport/cookie.h"
+#include "cluster/transport/handshake.h"
 
 namespace warren::transport {
 
@@ -28,7 +27,9 @@ class TempDir {
   ~TempDir() { std::filesystem::remove_all(path_); }
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
-  std::string path(const std::string& name = {}) const { return name.empty() ? path_ : path_ + "/" + name; }
+  std::string path(const std::string& name = {}) const {
+    return name.empty() ? path_ : path_ + "/" + name;
+  }
   std::string write(const std::string& name, const std::string& text, unsigned mode = 0600) const {
     std::ofstream(path(name)) << text;
     ::chmod(path(name).c_str(), mode);

@@ -1,12 +1,12 @@
-// Commands, exit codes, what is refused before any node is asked, and what happens when none answers.
-#include "tests/node/ctl/harness.h"
+// Commands, exit codes, what is refused before any node is asked, and what happens when none
+// answers.
+#include <set>
 
 #include "node/ctl/format.h"
 #include "node/ctl/help.h"
 #include "node/ctl/parse.h"
 #include "node/ctl/suggest.h"
-
-#include <set>
+#include "tests/node/ctl/harness.h"
 
 namespace warren::ctl {
 namespace {
@@ -23,7 +23,8 @@ TEST_F(CommandTest, ThePageOfNotesAsTyped) {
   node_.on("set_user_tags");
   Printed printed = run({"add_user", "kevin", "kevin"});
   EXPECT_EQ(printed.exit, 0);
-  expect_has(printed.out, "Adding user \"kevin\" ...\nDone. Don't forget to grant the user permissions");
+  expect_has(printed.out,
+             "Adding user \"kevin\" ...\nDone. Don't forget to grant the user permissions");
   EXPECT_EQ(node_.args_of("add_user").at("password"), "kevin");
   printed = run({"set_permissions", "-p", "/", "kevin", ".*", ".*", ".*"});
   EXPECT_EQ(printed.exit, 0);
@@ -34,17 +35,20 @@ TEST_F(CommandTest, ThePageOfNotesAsTyped) {
   EXPECT_EQ(node_.args_of("set_user_tags").at("tags"), json::array{"administrator"});
   printed = run({"list_exchages"});
   EXPECT_EQ(printed.exit, 64);
-  EXPECT_EQ(printed.err, "\nCommand 'list_exchages' not found. \nDid you mean 'list_exchanges'? \n\n");
+  EXPECT_EQ(printed.err,
+            "\nCommand 'list_exchages' not found. \nDid you mean 'list_exchanges'? \n\n");
   printed = run({"-detached"});
   EXPECT_EQ(printed.exit, 64);
   expect_has(printed.err, "rabbitmq-server -detached");
 }
 
 TEST_F(CommandTest, ClusterCommandsOfTheNotes) {
-  for (const char* method : {"stop_app", "start_app", "join_cluster", "reset", "stop"}) node_.on(method);
+  for (const char* method : {"stop_app", "start_app", "join_cluster", "reset", "stop"})
+    node_.on(method);
   EXPECT_EQ(run({"stop_app"}).out, "Stopping rabbit application on node rabbit@localhost ...\n");
   EXPECT_EQ(run({"start_app"}).out, "Starting node rabbit@localhost ...\n");
-  EXPECT_EQ(run({"join_cluster", "--ram", "rabbit@centos7"}).out, "Clustering node rabbit@localhost with rabbit@centos7\n");
+  EXPECT_EQ(run({"join_cluster", "--ram", "rabbit@centos7"}).out,
+            "Clustering node rabbit@localhost with rabbit@centos7\n");
   EXPECT_EQ(node_.args_of("join_cluster").at("node"), "rabbit@centos7");
   EXPECT_EQ(node_.args_of("join_cluster").at("node_type"), "ram");
   EXPECT_EQ(run({"stop"}).out, "Stopping and halting node rabbit@localhost ...\n");
@@ -62,15 +66,24 @@ TEST_F(CommandTest, ExitCodes) {
   const std::vector<ErrorCase> cases{
       {{"add_user", "u", "p"}, Errc::already_exists, "User \"u\" already exists", 70},
       {{"delete_user", "u"}, Errc::not_found, "User \"u\" does not exist", 67},
-      {{"authenticate_user", "u", "p"}, Errc::unauthenticated, "failed to authenticate user \"u\"", 65},
+      {{"authenticate_user", "u", "p"},
+       Errc::unauthenticated,
+       "failed to authenticate user \"u\"",
+       65},
       {{"delete_vhost", "v"}, Errc::not_found, "Virtual host 'v' does not exist", 65},
-      {{"set_permissions", "-p", "v", "u", "a", "b", "c"}, Errc::not_found, "Virtual host 'v' does not exist", 69},
+      {{"set_permissions", "-p", "v", "u", "a", "b", "c"},
+       Errc::not_found,
+       "Virtual host 'v' does not exist",
+       69},
       {{"set_permissions", "u", "a", "b", "c"}, Errc::not_found, "User \"u\" does not exist", 67},
       {{"delete_queue", "q"}, Errc::not_found, "Queue not found", 64},
       {{"delete_queue", "q"}, Errc::conflict, "Queue is in use", 64},
       {{"purge_queue", "q"}, Errc::not_found, "not_found", 69},
       {{"set_policy", "p", "^a", "{}"}, Errc::invalid_argument, "Validation failed", 69},
-      {{"join_cluster", "rabbit@b"}, Errc::conflict, "already_member: the node is already a member", 70},
+      {{"join_cluster", "rabbit@b"},
+       Errc::conflict,
+       "already_member: the node is already a member",
+       70},
       {{"list_queues"}, Errc::timeout, "timed out", 75},
       {{"start_app"}, Errc::unavailable, "cannot", 69},
       {{"start_app"}, Errc::internal, "broken", 70},
@@ -89,7 +102,8 @@ TEST_F(CommandTest, ExitCodes) {
 
 TEST_F(CommandTest, UsageErrorsAskNobody) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases{
-      {{"add_vhost"}, "Error (argument validation): not enough arguments.\nArguments given:\n\tadd_vhost"},
+      {{"add_vhost"},
+       "Error (argument validation): not enough arguments.\nArguments given:\n\tadd_vhost"},
       {{"add_vhost", "a", "b", "c"}, "too many arguments."},
       {{"list_queues", "--frob"}, "Invalid options for this command:\n--frob : "},
       {{"list_queues", "-t", "soon"}, "-t : soon"},
@@ -116,11 +130,14 @@ TEST_F(CommandTest, UsageErrorsAskNobody) {
 TEST_F(CommandTest, JsonArgumentsAreCheckedHere) {
   const Printed printed = run({"set_policy", "p", "^a", "not json"});
   EXPECT_EQ(printed.exit, 69);
-  EXPECT_EQ(printed.out, "Setting policy \"p\" for pattern \"^a\" to \"not json\" with priority \"\" for vhost \"/\" ...\n");
+  EXPECT_EQ(printed.out,
+            "Setting policy \"p\" for pattern \"^a\" to \"not json\" with priority \"\" for vhost "
+            "\"/\" ...\n");
   expect_has(printed.err, "JSON decoding error");
   node_.on("set_policy");
   EXPECT_EQ(run({"set_policy", "p1", "^h", "{\"max-length\":5}", "--priority", "3"}).out,
-            "Setting policy \"p1\" for pattern \"^h\" to \"{\"max-length\":5}\" with priority \"3\" for vhost \"/\" ...\n");
+            "Setting policy \"p1\" for pattern \"^h\" to \"{\"max-length\":5}\" with priority "
+            "\"3\" for vhost \"/\" ...\n");
   const json::object args = node_.args_of("set_policy");
   EXPECT_EQ(args.at("definition"), (json::object{{"max-length", 5}}));
   EXPECT_EQ(args.at("priority"), 3);
@@ -135,13 +152,17 @@ TEST_F(CommandTest, AStoppedAppIsToldAsUsersKnowIt) {
   Printed printed = run({"list_queues"});
   EXPECT_EQ(printed.exit, 64);
   EXPECT_EQ(printed.out, "");
-  expect_has(printed.err, "Error: this command requires the 'rabbit' app to be running on the target node. Start it with "
-                          "'rabbitmqctl start_app'.\nArguments given:\n\tlist_queues");
+  expect_has(printed.err,
+             "Error: this command requires the 'rabbit' app to be running on the target node. "
+             "Start it with "
+             "'rabbitmqctl start_app'.\nArguments given:\n\tlist_queues");
   canned.error = make_error(Errc::conflict, "app_running: stop it");
   node_.on("join_cluster", canned);
   printed = run({"join_cluster", "rabbit@b"});
   EXPECT_EQ(printed.exit, 64);
-  expect_has(printed.err, "requires the 'rabbit' app to be stopped on the target node. Stop it with 'rabbitmqctl stop_app'.");
+  expect_has(printed.err,
+             "requires the 'rabbit' app to be stopped on the target node. Stop it with "
+             "'rabbitmqctl stop_app'.");
 }
 
 TEST_F(CommandTest, PasswordsComeFromTheInputWhenNotGiven) {
@@ -161,19 +182,20 @@ TEST_F(CommandTest, PasswordsComeFromTheInputWhenNotGiven) {
 
 TEST_F(CommandTest, OptionsStandAnywhere) {
   node_.on("delete_queue");
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {"-p", "v", "--if-empty", "delete_queue", "q"},
-           {"delete_queue", "--if_empty", "q", "--vhost=v"},
-           {"delete_queue", "q", "-e", "-p", "v", "-q"},
-           {"-qp", "v", "delete_queue", "q", "--if-empty"},
-           {"delete_queue", "-pv", "-e", "--", "q"}}) {
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"-p", "v", "--if-empty", "delete_queue", "q"},
+                                             {"delete_queue", "--if_empty", "q", "--vhost=v"},
+                                             {"delete_queue", "q", "-e", "-p", "v", "-q"},
+                                             {"-qp", "v", "delete_queue", "q", "--if-empty"},
+                                             {"delete_queue", "-pv", "-e", "--", "q"}}) {
     const Printed printed = run(args);
     EXPECT_EQ(printed.exit, 0) << printed.err;
     EXPECT_EQ(node_.args_of("delete_queue").at("vhost"), "v");
     EXPECT_EQ(node_.args_of("delete_queue").at("if_empty"), true);
     EXPECT_EQ(node_.args_of("delete_queue").at("name"), "q");
   }
-  EXPECT_EQ(run({"delete_queue", "q", "--if-unused"}).out, "Deleting queue 'q' on vhost '/' if queue is unused ...\n");
+  EXPECT_EQ(run({"delete_queue", "q", "--if-unused"}).out,
+            "Deleting queue 'q' on vhost '/' if queue is unused ...\n");
 }
 
 TEST_F(CommandTest, DryRunDoesNothing) {
@@ -190,12 +212,14 @@ TEST_F(CommandTest, ErlangIsRefusedButTheUsualQuestionIsAnswered) {
   Canned canned;
   canned.result = json::object{{"running_nodes", {"rabbit@localhost", "rabbit@node-1"}}};
   node_.on("cluster_status", canned);
-  EXPECT_EQ(run({"eval", "rabbit_nodes:all_running()."}).out, "[rabbit@localhost,'rabbit@node-1']\n");
+  EXPECT_EQ(run({"eval", "rabbit_nodes:all_running()."}).out,
+            "[rabbit@localhost,'rabbit@node-1']\n");
 }
 
 TEST_F(CommandTest, MessagesAndWarningsOfTheNodeArePrinted) {
   Canned canned;
-  canned.result = json::object{{"message", "The node is already a member"}, {"warnings", {"two disc nodes survive no loss"}}};
+  canned.result = json::object{{"message", "The node is already a member"},
+                               {"warnings", {"two disc nodes survive no loss"}}};
   node_.on("join_cluster", canned);
   const Printed printed = run({"join_cluster", "rabbit@b"});
   expect_has(printed.out, "The node is already a member\n");
@@ -218,7 +242,9 @@ TEST_F(CommandTest, HealthChecks) {
   node_.on("ping");
   expect_has(run({"ping"}, kDiagnostics).out, "Ping succeeded\n");
   Canned alarms;
-  alarms.result = json::object{{"alarms", json::array{json::object{{"resource", "memory"}, {"node", "rabbit@b"}}}}, {"local", json::array{}}};
+  alarms.result = json::object{
+      {"alarms", json::array{json::object{{"resource", "memory"}, {"node", "rabbit@b"}}}},
+      {"local", json::array{}}};
   node_.on("alarms", alarms);
   EXPECT_EQ(run({"check_local_alarms"}, kDiagnostics).exit, 0);
   printed = run({"check_alarms"}, kDiagnostics);
@@ -229,8 +255,11 @@ TEST_F(CommandTest, HealthChecks) {
 TEST_F(CommandTest, ListenersAndTheirPortsAreChecked) {
   const int open = server_->port();
   Canned canned;
-  canned.result = json::object{{"listeners", json::array{json::object{{"node", "rabbit@localhost"}, {"interface", "127.0.0.1"},
-                                                                      {"port", open}, {"protocol", "clustering"}, {"purpose", "x"}}}}};
+  canned.result = json::object{{"listeners", json::array{json::object{{"node", "rabbit@localhost"},
+                                                                      {"interface", "127.0.0.1"},
+                                                                      {"port", open},
+                                                                      {"protocol", "clustering"},
+                                                                      {"purpose", "x"}}}}};
   node_.on("listeners", canned);
   Printed printed = run({"check_port_connectivity"}, kDiagnostics);
   EXPECT_EQ(printed.exit, 0) << printed.err;
@@ -238,8 +267,10 @@ TEST_F(CommandTest, ListenersAndTheirPortsAreChecked) {
   EXPECT_EQ(run({"check_port_listener", std::to_string(open)}, kDiagnostics).exit, 0);
   printed = run({"check_port_listener", "9"}, kDiagnostics);
   EXPECT_EQ(printed.exit, 69);
-  expect_has(printed.err, "No listener for port 9 is active on node rabbit@localhost. Found listeners that use the following ports: " +
-                              std::to_string(open));
+  expect_has(printed.err,
+             "No listener for port 9 is active on node rabbit@localhost. Found listeners that use "
+             "the following ports: " +
+                 std::to_string(open));
   EXPECT_EQ(run({"check_protocol_listener", "clustering"}, kDiagnostics).exit, 0);
   EXPECT_EQ(run({"check_protocol_listener", "mqtt"}, kDiagnostics).exit, 69);
 }
@@ -270,7 +301,9 @@ TEST_F(CommandTest, AnUnreachableNodeGetsTheDiagnosticsBlock) {
   Printed printed = run({"status"});
   EXPECT_EQ(printed.exit, 69);
   EXPECT_EQ(printed.out, "");
-  expect_has(printed.err, "attempted to contact: [hare@localhost]\n\nhare@localhost:\n  * host name localhost resolves to ");
+  expect_has(printed.err,
+             "attempted to contact: [hare@localhost]\n\nhare@localhost:\n  * host name localhost "
+             "resolves to ");
   expect_has(printed.err, "port 1 on 127.0.0.1: closed (connection refused)");
   expect_has(printed.err, "other nodes on this host: rabbit@localhost");
   expect_has(printed.err, "suggestion: start the node");
@@ -297,7 +330,8 @@ TEST_F(CommandTest, AnotherNodeOnThePortIsNotMistakenForTheOneMeant) {
   EXPECT_EQ(node_.args_of("stop").size(), 0u);
 }
 
-/// A tool on another host knows only the host: the node at the usual port tells where the other one is.
+/// A tool on another host knows only the host: the node at the usual port tells where the other one
+/// is.
 TEST_F(CommandTest, ANodeIsFoundThroughItsNeighbour) {
   FakeNode hare;
   hare.on("start_app");
@@ -334,11 +368,13 @@ TEST_F(CommandTest, WaitFollowsThePidFile) {
   const std::string file = dir_.write("node.pid", std::to_string(::getpid()) + "\n");
   const Printed printed = run({"wait", file});
   EXPECT_EQ(printed.exit, 0) << printed.err;
-  EXPECT_EQ(printed.out, "Waiting for pid file '" + file + "' to appear\npid is " + std::to_string(::getpid()) +
-                             "\nWaiting for erlang distribution on node 'rabbit@localhost' while OS process '" +
-                             std::to_string(::getpid()) +
-                             "' is running\nWaiting for applications 'rabbit_and_plugins' to start on node 'rabbit@localhost'\n"
-                             "Applications 'rabbit_and_plugins' are running on node 'rabbit@localhost'\n");
+  EXPECT_EQ(printed.out,
+            "Waiting for pid file '" + file + "' to appear\npid is " + std::to_string(::getpid()) +
+                "\nWaiting for erlang distribution on node 'rabbit@localhost' while OS process '" +
+                std::to_string(::getpid()) +
+                "' is running\nWaiting for applications 'rabbit_and_plugins' to start on node "
+                "'rabbit@localhost'\n"
+                "Applications 'rabbit_and_plugins' are running on node 'rabbit@localhost'\n");
   EXPECT_EQ(run({"wait", dir_.path("none"), "-t", "1"}).exit, 75);
   EXPECT_EQ(run({"wait", "--pid", "999999999"}).exit, 69);
   EXPECT_EQ(run({"wait"}).exit, 64);
@@ -372,19 +408,25 @@ TEST_F(CommandTest, HelpAndVersion) {
   EXPECT_EQ(help.out.find("check_running"), std::string::npos) << "belongs to rabbitmq-diagnostics";
   expect_has(run({"help"}, kDiagnostics).out, "check_running");
   const Printed one = run({"help", "list_queues"});
-  expect_has(one.out, "rabbitmqctl [--node <node>] [--longnames] [--quiet] list_queues [--vhost <vhost>] [<column> ...] [--online]");
+  expect_has(one.out,
+             "rabbitmqctl [--node <node>] [--longnames] [--quiet] list_queues [--vhost <vhost>] "
+             "[<column> ...] [--online]");
   EXPECT_EQ(run({"list_queues", "--help"}).out, one.out);
   EXPECT_EQ(run({"help", "list_queus"}).exit, 64);
   expect_has(run({"help", "list_queus"}).err, "Did you mean 'list_queues'?");
   EXPECT_EQ(run({"version"}).out, run({"--version"}).out);
-  for (const Command* command : all_commands()) EXPECT_EQ(run({"help", std::string(command->name)}, command->scopes & -command->scopes).exit, 0) << command->name;
+  for (const Command* command : all_commands())
+    EXPECT_EQ(run({"help", std::string(command->name)}, command->scopes & -command->scopes).exit, 0)
+        << command->name;
 }
 
 TEST_F(CommandTest, Completion) {
   EXPECT_EQ(run({"autocomplete", "list_q"}).out, "list_queues\n");
-  EXPECT_EQ(run({"autocomplete", "--", "list_queues", "name", "messages_una"}).out, "messages_unacknowledged\nmessages_unacknowledged_ram\n");
+  EXPECT_EQ(run({"autocomplete", "--", "list_queues", "name", "messages_una"}).out,
+            "messages_unacknowledged\nmessages_unacknowledged_ram\n");
   EXPECT_EQ(run({"autocomplete", "--", "list_queues", "--onl"}).out, "--online\n");
-  EXPECT_EQ(run({"autocomplete", "--", "list_queues", "--formatter", "js"}).out, "json\njson_stream\n");
+  EXPECT_EQ(run({"autocomplete", "--", "list_queues", "--formatter", "js"}).out,
+            "json\njson_stream\n");
   EXPECT_EQ(run({"autocomplete", "--", "help", "join"}).out, "join_cluster\n");
   EXPECT_EQ(run({"autocomplete", "--", "ena"}, kPlugins).out, "enable\n");
   expect_has(run({"autocomplete", "--bash"}).out, "complete -F _warren_ctl rabbitmqctl");
@@ -414,11 +456,13 @@ TEST(TableTest, EveryRowOfTheCommandTableIsWellFormed) {
     EXPECT_EQ(command->has(kRows), !command->default_columns.empty()) << command->name;
     bool optional = false;
     for (const ArgumentSpec& argument : arguments_of(*command)) {
-      EXPECT_FALSE(optional && !argument.optional) << command->name << ": a needed argument after one that is not";
+      EXPECT_FALSE(optional && !argument.optional)
+          << command->name << ": a needed argument after one that is not";
       optional = optional || argument.optional;
     }
     for (const OptionSpec& option : options_of(*command)) {
-      for (const GlobalOption& global : global_options()) EXPECT_NE(option.name, global.name) << command->name;
+      for (const GlobalOption& global : global_options())
+        EXPECT_NE(option.name, global.name) << command->name;
     }
   }
 }

@@ -1,20 +1,19 @@
 #pragma once
 // A node that is only a control server with canned answers, and a tool run against it.
 
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <functional>
+#include <map>
+#include <sstream>
+
 #include "base/clock.h"
 #include "cluster/transport/control_server.h"
 #include "cluster/transport/node_registry.h"
 #include "node/ctl/context.h"
 #include "tests/cluster/transport/support.h"
-
-#include <boost/json.hpp>
-#include <gtest/gtest.h>
-
-#include <unistd.h>
-
-#include <functional>
-#include <map>
-#include <sstream>
 
 namespace warren::ctl {
 
@@ -30,13 +29,15 @@ struct Canned {
 
 class FakeNode final : public transport::Handler {
  public:
-  void call(std::string method, json::object args, std::shared_ptr<transport::CallSink> sink) override {
+  void call(std::string method, json::object args,
+            std::shared_ptr<transport::CallSink> sink) override {
     const std::lock_guard guard(lock_);
     calls_.emplace_back(method, args);
     const auto found = answers_.find(method);
     if (found == answers_.end()) return sink->fail(Errc::unsupported, "unknown method " + method);
     for (const json::object& row : found->second.rows) sink->row(row);
-    if (found->second.error) return sink->fail(found->second.error->code, found->second.error->text);
+    if (found->second.error)
+      return sink->fail(found->second.error->code, found->second.error->text);
     sink->done(found->second.result);
   }
   void on(const std::string& method, Canned canned = {}) {
@@ -106,7 +107,8 @@ class CtlTest : public ::testing::Test {
       const auto found = env_.find(name);
       return found == env_.end() ? std::nullopt : std::optional<std::string>(found->second);
     };
-    world.registry = tool_registry_.empty() ? std::vector<std::string>{dir_.path("run")} : tool_registry_;
+    world.registry =
+        tool_registry_.empty() ? std::vector<std::string>{dir_.path("run")} : tool_registry_;
     world.cookie_files = {cookie_file_};
     world.read_password = [&in](const std::string&) {
       std::string line;

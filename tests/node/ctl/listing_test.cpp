@@ -5,11 +5,24 @@ namespace warren::ctl {
 namespace {
 
 Canned queues() {
-  json::array arguments{json::array{"x-max-length", "signedint", 1000}, json::array{"x-message-ttl", "signedint", 60000}};
-  return {{{{"name", "work \"q\"\ttab"}, {"messages", 0}, {"messages_ready", 0}, {"arguments", json::array{}},
-            {"policy", nullptr}, {"durable", false}, {"pid", "<rabbit@localhost.1795352482.693.0>"}, {"consumers", 0}},
-           {{"name", "hello"}, {"messages", 2}, {"messages_ready", 1}, {"arguments", arguments}, {"policy", "p1"},
-            {"durable", true}, {"pid", "<rabbit@localhost.1795352482.688.0>"}, {"consumers", 1}}}};
+  json::array arguments{json::array{"x-max-length", "signedint", 1000},
+                        json::array{"x-message-ttl", "signedint", 60000}};
+  return {{{{"name", "work \"q\"\ttab"},
+            {"messages", 0},
+            {"messages_ready", 0},
+            {"arguments", json::array{}},
+            {"policy", nullptr},
+            {"durable", false},
+            {"pid", "<rabbit@localhost.1795352482.693.0>"},
+            {"consumers", 0}},
+           {{"name", "hello"},
+            {"messages", 2},
+            {"messages_ready", 1},
+            {"arguments", arguments},
+            {"policy", "p1"},
+            {"durable", true},
+            {"pid", "<rabbit@localhost.1795352482.688.0>"},
+            {"consumers", 1}}}};
 }
 
 class ListingTest : public CtlTest {
@@ -37,7 +50,8 @@ TEST_F(ListingTest, TableWithBannerAndDefaultColumns) {
 }
 
 TEST_F(ListingTest, QuietKeepsTheHeaderSilentDropsItToo) {
-  const std::vector<std::string> columns{"name", "messages_ready", "arguments", "policy", "durable", "pid", "consumers"};
+  const std::vector<std::string> columns{"name", "messages_ready", "arguments", "policy", "durable",
+                                         "pid",  "consumers"};
   std::vector<std::string> args{"-q", "list_queues"};
   args.insert(args.end(), columns.begin(), columns.end());
   EXPECT_EQ(run(args).out,
@@ -46,23 +60,26 @@ TEST_F(ListingTest, QuietKeepsTheHeaderSilentDropsItToo) {
             "hello\t1\t[{\"x-max-length\",1000},{\"x-message-ttl\",60000}]\tp1\ttrue\t"
             "<rabbit@localhost.1795352482.688.0>\t1\n");
   EXPECT_EQ(run({"list_queues", "-s", "name"}).out, "work \"q\"\ttab\nhello\n");
-  EXPECT_EQ(run({"list_queues", "name", "-q", "--no-table-headers"}).out, "work \"q\"\ttab\nhello\n");
+  EXPECT_EQ(run({"list_queues", "name", "-q", "--no-table-headers"}).out,
+            "work \"q\"\ttab\nhello\n");
 }
 
 TEST_F(ListingTest, Json) {
-  EXPECT_EQ(run({"list_queues", "name", "messages", "arguments", "--formatter", "json"}).out,
-            "[\n"
-            "{\"name\":\"work \\\"q\\\"\\ttab\",\"messages\":0,\"arguments\":[]}\n"
-            ",{\"name\":\"hello\",\"messages\":2,\"arguments\":[[\"x-max-length\",\"signedint\",1000],"
-            "[\"x-message-ttl\",\"signedint\",60000]]}\n"
-            "]\n");
+  EXPECT_EQ(
+      run({"list_queues", "name", "messages", "arguments", "--formatter", "json"}).out,
+      "[\n"
+      "{\"name\":\"work \\\"q\\\"\\ttab\",\"messages\":0,\"arguments\":[]}\n"
+      ",{\"name\":\"hello\",\"messages\":2,\"arguments\":[[\"x-max-length\",\"signedint\",1000],"
+      "[\"x-message-ttl\",\"signedint\",60000]]}\n"
+      "]\n");
   node_.on("list_queues", {});
   EXPECT_EQ(run({"list_queues", "--formatter=json"}).out, "[\n]\n");
 }
 
 TEST_F(ListingTest, JsonStreamIsOneObjectALine) {
   EXPECT_EQ(run({"list_queues", "name", "policy", "--formatter", "json_stream"}).out,
-            "{\"name\":\"work \\\"q\\\"\\ttab\",\"policy\":\"\"}\n{\"name\":\"hello\",\"policy\":\"p1\"}\n");
+            "{\"name\":\"work "
+            "\\\"q\\\"\\ttab\",\"policy\":\"\"}\n{\"name\":\"hello\",\"policy\":\"p1\"}\n");
 }
 
 TEST_F(ListingTest, Csv) {
@@ -73,7 +90,9 @@ TEST_F(ListingTest, Csv) {
 }
 
 TEST_F(ListingTest, Erlang) {
-  EXPECT_EQ(run({"list_queues", "name", "messages", "arguments", "durable", "--formatter", "erlang", "-q"}).out,
+  EXPECT_EQ(run({"list_queues", "name", "messages", "arguments", "durable", "--formatter", "erlang",
+                 "-q"})
+                .out,
             "[[{name,<<\"work \\\"q\\\"\\ttab\">>},{messages,0},{arguments,[]},{durable,false}],\n"
             " [{name,<<\"hello\">>},\n"
             "  {messages,2},\n"
@@ -99,23 +118,38 @@ TEST_F(ListingTest, ANotesPageColumnGetsASuggestion) {
   const Printed printed = run({"list_queues", "name", "message_ready", "message_unacknowledged"});
   EXPECT_EQ(printed.exit, 64);
   EXPECT_EQ(printed.out, "");
-  EXPECT_NE(printed.err.find("Info key(s) message_ready,message_unacknowledged are not supported"), std::string::npos);
-  EXPECT_NE(printed.err.find("Did you mean 'messages_ready' instead of 'message_ready'?"), std::string::npos);
-  EXPECT_NE(printed.err.find("Did you mean 'messages_unacknowledged' instead of 'message_unacknowledged'?"), std::string::npos);
+  EXPECT_NE(printed.err.find("Info key(s) message_ready,message_unacknowledged are not supported"),
+            std::string::npos);
+  EXPECT_NE(printed.err.find("Did you mean 'messages_ready' instead of 'message_ready'?"),
+            std::string::npos);
+  EXPECT_NE(printed.err.find(
+                "Did you mean 'messages_unacknowledged' instead of 'message_unacknowledged'?"),
+            std::string::npos);
   EXPECT_EQ(node_.call_count(), 0u);
 }
 
 TEST_F(ListingTest, OtherListings) {
-  node_.on("list_users", {{{{"user", "guest"}, {"tags", {"administrator"}}}, {{"user", "kevin"}, {"tags", json::array{}}},
+  node_.on("list_users", {{{{"user", "guest"}, {"tags", {"administrator"}}},
+                           {{"user", "kevin"}, {"tags", json::array{}}},
                            {{"user", "eve"}, {"tags", {"a", "b"}}}}});
-  EXPECT_EQ(run({"list_users"}).out, "Listing users ...\nuser\ttags\nguest\t[administrator]\nkevin\t[]\neve\t[a, b]\n");
-  node_.on("list_policies", {{{{"vhost", "/"}, {"name", "p1"}, {"pattern", "^h"}, {"apply-to", "all"},
-                               {"definition", json::object{{"max-length", 5}}}, {"priority", 3}}}});
-  EXPECT_EQ(run({"list_policies"}).out,
-            "Listing policies for vhost \"/\" ...\nvhost\tname\tpattern\tapply-to\tdefinition\tpriority\n"
-            "/\tp1\t^h\tall\t{\"max-length\":5}\t3\n");
-  node_.on("list_bindings", {{{{"source_name", ""}, {"source_kind", "exchange"}, {"destination_name", "hello"},
-                               {"destination_kind", "queue"}, {"routing_key", "hello"}, {"arguments", json::array{}}}}});
+  EXPECT_EQ(run({"list_users"}).out,
+            "Listing users ...\nuser\ttags\nguest\t[administrator]\nkevin\t[]\neve\t[a, b]\n");
+  node_.on("list_policies", {{{{"vhost", "/"},
+                               {"name", "p1"},
+                               {"pattern", "^h"},
+                               {"apply-to", "all"},
+                               {"definition", json::object{{"max-length", 5}}},
+                               {"priority", 3}}}});
+  EXPECT_EQ(
+      run({"list_policies"}).out,
+      "Listing policies for vhost \"/\" ...\nvhost\tname\tpattern\tapply-to\tdefinition\tpriority\n"
+      "/\tp1\t^h\tall\t{\"max-length\":5}\t3\n");
+  node_.on("list_bindings", {{{{"source_name", ""},
+                               {"source_kind", "exchange"},
+                               {"destination_name", "hello"},
+                               {"destination_kind", "queue"},
+                               {"routing_key", "hello"},
+                               {"arguments", json::array{}}}}});
   EXPECT_EQ(run({"list_bindings"}).out,
             "Listing bindings for vhost /...\n"
             "source_name\tsource_kind\tdestination_name\tdestination_kind\trouting_key\targuments\n"
@@ -123,7 +157,8 @@ TEST_F(ListingTest, OtherListings) {
 }
 
 TEST_F(ListingTest, LimitsOfOneAndOfAll) {
-  node_.on("list_user_limits", {{{{"user", "kevin"}, {"limits", json::object{{"max-connections", 1}}}}}});
+  node_.on("list_user_limits",
+           {{{{"user", "kevin"}, {"limits", json::object{{"max-connections", 1}}}}}});
   EXPECT_EQ(run({"list_user_limits", "--user", "kevin"}).out,
             "Listing limits for user \"kevin\" ...\n{\"max-connections\":1}\n");
   EXPECT_EQ(node_.args_of("list_user_limits").at("username"), "kevin");
@@ -131,7 +166,8 @@ TEST_F(ListingTest, LimitsOfOneAndOfAll) {
 }
 
 TEST_F(ListingTest, LegacyOutputHasTheOldBannerAndNoHeader) {
-  EXPECT_EQ(run({"list_queues", "--legacy-output"}).out, "Listing queues ...\nwork \"q\"\ttab\t0\nhello\t2\n");
+  EXPECT_EQ(run({"list_queues", "--legacy-output"}).out,
+            "Listing queues ...\nwork \"q\"\ttab\t0\nhello\t2\n");
   env_["WARREN_LEGACY_OUTPUT"] = "1";
   EXPECT_EQ(run({"list_queues"}).out, "Listing queues ...\nwork \"q\"\ttab\t0\nhello\t2\n");
 }

@@ -1,9 +1,9 @@
 // The enabled_plugins file, with and without a node.
-#include "tests/node/ctl/harness.h"
-
 #include "node/ctl/plugins.h"
 
 #include <fstream>
+
+#include "tests/node/ctl/harness.h"
 
 namespace warren::ctl {
 namespace {
@@ -26,15 +26,18 @@ class PluginsTest : public CtlTest {
 
 TEST_F(PluginsTest, EnableWritesTheFileAndTellsTheNode) {
   Canned changed;
-  changed.result = json::object{{"started", {"rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_web_dispatch"}}};
+  changed.result = json::object{
+      {"started", {"rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_web_dispatch"}}};
   node_.on("plugins_changed", changed);
   const Printed printed = plugins({"enable", "rabbitmq_management"});
   EXPECT_EQ(printed.exit, 0) << printed.err;
   EXPECT_EQ(printed.out,
             "Enabling plugins on node rabbit@localhost:\nrabbitmq_management\n"
-            "The following plugins have been configured:\n  rabbitmq_management\n  rabbitmq_management_agent\n  rabbitmq_web_dispatch\n"
+            "The following plugins have been configured:\n  rabbitmq_management\n  "
+            "rabbitmq_management_agent\n  rabbitmq_web_dispatch\n"
             "Applying plugin configuration to rabbit@localhost...\n"
-            "The following plugins have been enabled:\n  rabbitmq_management\n  rabbitmq_management_agent\n  rabbitmq_web_dispatch\n"
+            "The following plugins have been enabled:\n  rabbitmq_management\n  "
+            "rabbitmq_management_agent\n  rabbitmq_web_dispatch\n"
             "started 3 plugins.\n");
   EXPECT_EQ(content(file_), "[rabbitmq_management].\n");
   EXPECT_EQ(node_.args_of("plugins_changed").at("enabled"), json::array{"rabbitmq_management"});
@@ -43,7 +46,8 @@ TEST_F(PluginsTest, EnableWritesTheFileAndTellsTheNode) {
 TEST_F(PluginsTest, OfflineChangesOnlyTheFile) {
   const Printed printed = plugins({"enable", "--offline", "rabbitmq_top", "rabbitmq_shovel"});
   EXPECT_EQ(printed.exit, 0);
-  EXPECT_NE(printed.out.find("Offline change; changes will take effect at broker restart."), std::string::npos);
+  EXPECT_NE(printed.out.find("Offline change; changes will take effect at broker restart."),
+            std::string::npos);
   EXPECT_EQ(content(file_), "[rabbitmq_shovel,rabbitmq_top].\n");
   EXPECT_EQ(node_.call_count(), 0u);
   EXPECT_EQ(plugins({"disable", "rabbitmq_management", "--offline"}).exit, 0);
@@ -82,7 +86,8 @@ TEST_F(PluginsTest, ListMarksEnabledAndRunning) {
             "[  ] rabbitmq_top          3.10.8\n"
             "[e ] rabbitmq_web_dispatch 3.10.8\n");
   EXPECT_EQ(plugins({"list", "-q", "-m", "-E"}).out, "rabbitmq_management\n");
-  EXPECT_EQ(plugins({"list", "-q", "-m", "-e"}).out, "rabbitmq_management\nrabbitmq_management_agent\nrabbitmq_web_dispatch\n");
+  EXPECT_EQ(plugins({"list", "-q", "-m", "-e"}).out,
+            "rabbitmq_management\nrabbitmq_management_agent\nrabbitmq_web_dispatch\n");
   EXPECT_EQ(plugins({"list", "("}).exit, 64);
 }
 
@@ -91,7 +96,8 @@ TEST_F(PluginsTest, IsEnabled) {
   EXPECT_EQ(plugins({"is_enabled", "rabbitmq_web_dispatch"}).exit, 0);
   const Printed printed = plugins({"is_enabled", "rabbitmq_mqtt"});
   EXPECT_EQ(printed.exit, 69);
-  EXPECT_NE(printed.err.find("Plugin rabbitmq_mqtt is not enabled on node rabbit@localhost"), std::string::npos);
+  EXPECT_NE(printed.err.find("Plugin rabbitmq_mqtt is not enabled on node rabbit@localhost"),
+            std::string::npos);
 }
 
 TEST_F(PluginsTest, PluginCommandsAreNotOfOtherPrograms) {
