@@ -181,10 +181,10 @@ void Group::on_durable(raft::WriteSeq seq) {
   auto waits = std::find_if(held_.begin(), held_.end(),
                             [&](const raft::Held& held) { return held.after > seq; });
   for (auto at = held_.begin(); at != waits; ++at) {
-    // Of use to nobody any more, and what it acknowledges may have been replaced meanwhile.
-    bool stale_ack = at->message.term < core_->term() &&
-                     std::holds_alternative<raft::AppendReply>(at->message.payload);
-    if (!stale_ack) released_.push_back(std::move(at->message));
+    // Of use to nobody any more, and the log it speaks of may have been replaced meanwhile.
+    bool ask = std::holds_alternative<raft::Vote>(at->message.payload);
+    bool stale = at->message.term < core_->term() || (ask && core_->role() != raft::Role::candidate);
+    if (!stale) released_.push_back(std::move(at->message));
   }
   held_.erase(held_.begin(), waits);
   if (!install_seq_ || *install_seq_ > seq) return;

@@ -138,6 +138,9 @@ void Cluster::start(Machine& m) {
     world_.after(500'000, [this, &m] { start(m); });
     return;
   }
+  if (m.damaged) {
+    checker_.fail("damage-is-refused", fmt::format("n{} opened a damaged disc as if nothing was wrong", m.id.value));
+  }
   for (GroupUid group : groups_) {
     if (m.wiped && !m.replica->core(group)) {
       (void)m.replica->join(group, std::make_unique<ToyMachine>(checker_, m.id, group));
@@ -192,8 +195,29 @@ void Cluster::after_step(Machine& m) {
   }
   if (!m.up() || m.replica->failed()) return;
   for (GroupUid group : groups_) {
-    if (const raft::Core* core = m.replica->core(group)) checker_.observe(m.id, group, *core, false);
+    const raft::Core* core = m.replica->core(group);
+    if (!core) continue;
+    checker_.observe(m.id, group, *core, false);
+    plot(m, group, *core);
   }
+}
+
+/// The worst moments are those right after an election: entries of several terms lie about, each
+/// on few discs (paper, figure 8). Chance alone hardly ever meets them.
+void Cluster::plot(Machine& m, GroupUid group, const raft::Core& core) {
+  if (core.role() != raft::Role::leader || core.term() <= led_[group]) return;
+  led_[group] = core.term();
+  if (world_.now() >= coup_until_ || world_.prng.chance(1, 2)) return;
+  Micros delay = world_.prng.chance(1, 2) ? 0 : world_.prng.between(0, 8'000);
+  Micros length = world_.prng.between(10'000, 500'000);
+  world_.after(delay, [this, slot = m.slot, length] {
+    if (calm_) return;
+    world_.trace("coup against m{}", slot);
+    for (int other = 0; other < kMachines; ++other) network_.cut_both(slot, other);
+    world_.after(length, [this, slot] {
+      for (int other = 0; other < kMachines; ++other) network_.heal_pair(slot, other);
+    });
+  });
 }
 
 void Cluster::schedule_tick(Machine& m) {
@@ -265,8 +289,12 @@ void Cluster::inspect_sent(Machine& from, const std::string& bytes) {
   for (const auto& [group, m] : frame->messages) {
     if (auto* reply = std::get_if<raft::VoteReply>(&m.payload)) {
       if (reply->granted) checker_.voted(from.id, group, m.term, m.to);
-    } else if (std::holds_alternative<raft::Vote>(m.payload)) {
+    } else if (auto* ask = std::get_if<raft::Vote>(&m.payload)) {
       checker_.voted(from.id, group, m.term, from.id);
+      if (!from.disc.holds(group, ask->last_index)) {
+        checker_.fail("candidacy-is-durable", fmt::format("n{} g{} stands with a log to {} that is not on disc",
+                                                          from.id.value, group, ask->last_index));
+      }
     } else if (auto* ack = std::get_if<raft::AppendReply>(&m.payload)) {
       if (ack->ok && ack->match > 0 && !from.disc.holds(group, ack->match)) {
         checker_.fail("ack-is-durable", fmt::format("n{} g{} acknowledged {} before it was on disc",
@@ -517,6 +545,9 @@ void Cluster::inject(const Fault& fault) {
       return;
     case FaultKind::membership: return change_membership(fault.b);
     case FaultKind::clock_jump: m.clock.wall_offset += (fault.b % 2 ? 1 : -1) * 3'600'000; return;
+    case FaultKind::coup:
+      coup_until_ = world_.now() + 4 * fault.ms * 1000;
+      return;
     case FaultKind::count: return;
   }
 }

@@ -10,7 +10,7 @@ const char* fault_name(FaultKind kind) {
       "kill",   "power_loss", "power_loss_all", "restart", "pause",      "cut_one_way", "cut_both",
       "isolate", "halves",    "ring",           "swizzle", "heal",       "loss",        "repeat",
       "slow",   "reorder",    "disc_stall",     "disc_error", "disc_damage", "transfer", "membership",
-      "clock_jump"};
+      "clock_jump", "coup"};
   static_assert(kNames.size() == static_cast<std::size_t>(FaultKind::count));
   return kNames[static_cast<std::size_t>(kind)];
 }

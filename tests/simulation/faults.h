@@ -27,6 +27,7 @@ enum class FaultKind {
   transfer,
   membership,
   clock_jump,
+  coup,          ///< for a while every second new leader is cut off within milliseconds
   count
 };
 const char* fault_name(FaultKind kind);
