@@ -146,6 +146,7 @@ class Load {
   }
 
   bool producing() const {
+    if (producers_.empty()) return now_ns() < deadline_;  // consuming only: for the given time
     return std::any_of(producers_.begin(), producers_.end(),
                        [&](const auto& p) { return !p->done(deadline_) || !p->idle(); });
   }
@@ -193,7 +194,7 @@ class Load {
 
   /// How long epoll may sleep: not at all while a producer can go on, else until the next is due.
   int sleep_ms(std::uint64_t now) const {
-    std::uint64_t soonest = now + 100'000'000;
+    std::uint64_t soonest = now + 100'000'000;  // as long as nothing of our own is due
     for (const auto& p : producers_) {
       if (p->wants_write() || p->done(deadline_)) continue;
       if (o_.confirm_window > 0 && p->unconfirmed() >= static_cast<std::uint64_t>(o_.confirm_window)) continue;
@@ -253,7 +254,7 @@ class Load {
   }
 
   void verify() {
-    if (consumers_.empty()) return;
+    if (consumers_.empty() || producers_.empty()) return;
     const std::uint64_t distinct = totals_.received - totals_.duplicates - std::min(totals_.received, totals_.redelivered);
     if (expected() > distinct && totals_.redelivered == 0) totals_.lost = expected() - distinct;
   }
