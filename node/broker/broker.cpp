@@ -389,7 +389,13 @@ void Broker::want_delete(QueueEndpoint& queue, std::string_view) {
 void Broker::end_turn() {
   std::vector<std::shared_ptr<Queue>> queues;
   std::vector<std::uint64_t> sessions;
-  while (!pump_.empty() || !touched_.empty()) {
+  // A backlog and a fast consumer could keep this going: others get their turn in between.
+  constexpr int kRounds = 16;
+  for (int round = 0; !pump_.empty() || !touched_.empty(); ++round) {
+    if (round == kRounds) {
+      env_.want_turn();
+      break;
+    }
     queues.swap(pump_);
     for (auto& queue : queues) queue->pump();
     queues.clear();

@@ -201,8 +201,8 @@ Result<void> App::open_listeners() {
     }
   }
   if (!sockets_) {
-    sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits(), 0, false, {}, {}});
-    sockets_->buffer.resize(256 << 10);
+    sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits()});
+    sockets_->unauthenticated_max = static_cast<std::size_t>(settings_.connections.unauthenticated_connections);
     sockets_->cert_login_common_name = settings_.access.cert_login_from == "common_name";
   }
   for (const auto& wanted : settings_.listeners) {

@@ -53,6 +53,14 @@ void Listener::accept() {
         if (!acceptor->is_open() || acceptor != acceptor_) return;
         if (!ec) {
           shared_.loop.refresh();
+          if (shared_.unopened >= shared_.unauthenticated_max) {
+            shared_.broker.log().warning(LogArea::connection,
+                                         "connection refused: {} others have not logged in yet",
+                                         shared_.unopened);
+            boost::system::error_code gone;
+            socket.close(gone);
+            return accept();
+          }
           boost::system::error_code ignored;
           socket.non_blocking(true, ignored);
           socket.set_option(tcp::no_delay(options_.nodelay), ignored);

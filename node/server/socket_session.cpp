@@ -58,6 +58,7 @@ broker::PeerInfo SocketSession::peer_info() const {
 
 void SocketSession::start() {
   shared_.sessions.emplace(this, shared_from_this());
+  ++shared_.unopened;
   if (!tls_) begin_session();
   wait_readable();
 }
@@ -103,6 +104,8 @@ void SocketSession::on_readable() {
     open = feed({buffer, kept + got});
   }
   if (open && session_ && session_->connection().paused()) return;  // want_read comes
+  output_pause_ = open && session_ && session_->output_bytes() > kOutputPause;
+  if (output_pause_) return;
   if (open) wait_readable();
 }
 
@@ -116,6 +119,7 @@ bool SocketSession::feed(std::string_view bytes) {
     if (n == 0 || session_->connection().paused()) break;
   }
   feeding_ = false;
+  note_opened();
   if (done == bytes.size()) {
     if (kept_.capacity() > 4096) std::string().swap(kept_);
     kept_.clear();
@@ -151,8 +155,15 @@ bool SocketSession::feed_tls(std::string_view ciphertext) {
   return open;
 }
 
+/// From open on it counts as a client; until then as a stranger, of whom there may be so many.
+void SocketSession::note_opened() {
+  if (opened_counted_ || session_->connection().state() != amqp::ConnectionState::running) return;
+  opened_counted_ = true;
+  --shared_.unopened;
+}
+
 void SocketSession::want_read() {
-  if (closed_ || reading_ || feeding_) return;
+  if (closed_ || reading_ || feeding_ || output_pause_) return;
   // From the loop, not from here: the broker is in the middle of something.
   shared_.loop.post([self = shared_from_this()] {
     if (self->closed_ || self->reading_ || !self->session_) return;
@@ -217,6 +228,10 @@ void SocketSession::write_some() {
       session_->connection().on_sent(shared_.loop.steady_ms());
       session_->on_output_drained();
     }
+    if (output_pause_ && session_->output_bytes() < kOutputPause / 2) {
+      output_pause_ = false;
+      want_read();
+    }
     if (sent < total) return wait_writable();
   }
   if (session_ && session_->connection().finished()) close();
@@ -247,6 +262,7 @@ void SocketSession::drop(const std::string& why) {
 void SocketSession::close() {
   if (closed_) return;
   closed_ = true;
+  if (!opened_counted_) --shared_.unopened;
   boost::system::error_code ignored;
   socket_.shutdown(Socket::shutdown_both, ignored);
   socket_.close(ignored);

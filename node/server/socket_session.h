@@ -24,8 +24,9 @@ struct SocketShared {
   amqp::ConnectionLimits limits;
   std::size_t unauthenticated_max{4096};
   bool cert_login_common_name{false};
+  std::size_t unopened{0};  ///< sockets without an opened connection
   /// Bytes kept of the last read come first, the socket fills the rest.
-  std::vector<char> buffer = std::vector<char>(512 << 10);
+  std::vector<char> buffer = std::vector<char>(256 << 10);
   std::map<SocketSession*, std::shared_ptr<SocketSession>> sessions;
 };
 
@@ -48,12 +49,15 @@ class SocketSession final : public broker::SessionDriver,
 
  private:
   static constexpr std::size_t kReadMax = 128 << 10;
+  // Who does not read what he asked for is not read either (gets, returns, closes).
+  static constexpr std::size_t kOutputPause = 4 << 20;
 
   void wait_readable();
   void on_readable();
   bool feed(std::string_view bytes);
   bool feed_tls(std::string_view ciphertext);
   void begin_session();
+  void note_opened();
   void write_some();
   bool send(std::string_view first_piece);
   void wait_writable();
@@ -70,6 +74,8 @@ class SocketSession final : public broker::SessionDriver,
   bool writing_{false};       // waits for the socket to take more
   bool closed_{false};
   bool feeding_{false};
+  bool opened_counted_{false};
+  bool output_pause_{false};  // not read until the output has drained
 };
 
 }  // namespace warren::server
