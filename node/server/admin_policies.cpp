@@ -105,15 +105,15 @@ void clear_global_parameter(AdminCall& call) {
 void list_parameters(AdminCall& call) {
   for (const auto& p : broker::listed_parameters(call.broker().catalogue()))
     if (p.vhost == call.vhost())
-      call.sink->row({{"component", p.component}, {"name", p.name}, {"value", parsed_json(p.value)}});
+      call.sink->row({{"component", p.component}, {"name", p.name}, {"value", p.value}});
   done(call);
 }
 
 void list_global_parameters(AdminCall& call) {
-  call.sink->row({{"name", "cluster_name"}, {"value", call.broker().options().cluster_name}});
+  call.sink->row({{"name", "cluster_name"}, {"value", json::serialize(json::value(call.broker().options().cluster_name))}});
   for (const auto& p : call.broker().catalogue().parameters())
     if (p.vhost.empty() && p.component.empty() && p.name != "cluster_name")
-      call.sink->row({{"name", p.name}, {"value", parsed_json(p.value)}});
+      call.sink->row({{"name", p.name}, {"value", p.value}});
   done(call);
 }
 

@@ -186,7 +186,7 @@ def test_CON_12_handshake_timeout(env, steps):
         conn.start_ok()
         conn.expect(0, "connection.tune")
     if steps > 2:
-        conn.tune_ok()
+        conn.tune_ok(channel_max=20)
     eq(conn.read_until_eof(), b"", "bytes before EOF")
     waited = time.monotonic() - begin
     assert 1.2 < waited < 5, f"closed after {waited:.1f} s with handshake_timeout 1.5 s"
