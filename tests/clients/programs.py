@@ -82,3 +82,36 @@ def amqplib(suite):
 def cloudamqp(suite):
     folder = npm_folder(suite)
     return suite.run_command("cloudamqp", ["node", folder / "cloudamqp.mjs"], environment(suite))
+
+
+def celery_flows(suite, name, backend):
+    marks = suite.folder / name
+    (marks / "results").mkdir(parents=True)
+    env = environment(suite, JOBS_MARKS=str(marks), JOBS_QUEUE=name,
+                      JOBS_BACKEND=backend or f"file://{marks}/results",
+                      C_FORCE_ROOT="1", PYTHONPATH=str(HERE / "celery"))
+    return suite.run_command(name, ["/usr/bin/python3", HERE / "celery" / "flows.py"], env)
+
+
+@program
+def celery(suite):
+    return celery_flows(suite, "celery", "rpc://")
+
+
+@program
+def celery_chord(suite):
+    return celery_flows(suite, "celery_chord", None)
+
+
+@program
+def librabbitmq(suite):
+    binary = suite.folder / "c_client"
+    build(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Wno-clobbered", "-o", binary,
+           HERE / "c" / "client.c", "-lrabbitmq"])
+    return suite.run_command("librabbitmq", [binary], environment(suite))
+
+
+@program
+def amqp_tools(suite):
+    return suite.run_command("amqp_tools", ["bash", HERE / "c" / "tools.sh"],
+                             environment(suite, TOOLS_OUT=str(suite.folder / "tools.out")))
