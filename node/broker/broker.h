@@ -62,6 +62,8 @@ struct BrokerOptions {
   std::uint64_t max_connections{0};               ///< 0 = none
   std::uint64_t consumers_max_per_channel{0};     ///< 0 = none
   std::uint32_t default_prefetch{0};
+  /// message_interceptors (PUB-16): set = stamp messages, true = also those that are stamped already.
+  std::optional<bool> stamp_time, stamp_node;
   Millis consumer_timeout_ms{1'800'000};          ///< 0 = never
   std::string default_queue_type{"classic"};
   std::uint64_t flow_bytes{64ULL << 20};          ///< in flight to the journal before publishers wait

@@ -107,6 +107,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   Target* target(metadata::QueueUid uid);
   bool check_properties(std::string_view props);
   void begin_record(std::string_view props);
+  std::string stamped(std::string_view props) const;
   void finish_record();
   void hand_over(const Route& route, std::uint32_t offset);
   void return_unroutable(MessageView message);

@@ -175,6 +175,10 @@ void Channel::begin_record(std::string_view props) {
       }
     }
   }
+  if (broker_.options().stamp_time || broker_.options().stamp_node) [[unlikely]] {
+    changed = stamped(props);
+    props = changed;
+  }
   if (scan.reply_to == kReplyTo) [[unlikely]] {
     if (reply_token_.empty())
       return error(ReplyCode::precondition_failed, "fast reply consumer does not exist",
@@ -196,6 +200,23 @@ void Channel::begin_record(std::string_view props) {
   record_at_ = static_cast<std::uint32_t>(batch_->block->size());
   body_at_ = append_record(*batch_->block, header, exchange_, key_, props);
   in_record_ = true;
+}
+
+/// The properties with the time of arrival and this node's name, as configured (PUB-16).
+std::string Channel::stamped(std::string_view props) const {
+  const auto& options = broker_.options();
+  auto properties = amqp::decode_properties(props);
+  if (!properties) return std::string(props);
+  FieldTable headers = properties->headers.value_or(FieldTable{});
+  const Millis now = broker_.wall_ms();
+  if (options.stamp_time && (*options.stamp_time || !properties->timestamp)) {
+    properties->timestamp = static_cast<std::uint64_t>(now) / 1000;
+    headers.set("timestamp_in_ms", FieldValue(static_cast<std::int64_t>(now)));
+  }
+  if (options.stamp_node && (*options.stamp_node || headers.find("x-routed-by") == nullptr))
+    headers.set("x-routed-by", FieldValue(options.node_name));
+  properties->headers = std::move(headers);
+  return amqp::encode_properties(*properties);
 }
 
 void Channel::new_batch(std::size_t need) {

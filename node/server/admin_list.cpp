@@ -200,6 +200,16 @@ void purge_queue(AdminCall& call) {
   queue->purge([sink = call.sink](std::uint64_t removed) { sink->done(json::object{{"purged", removed}}); });
 }
 
+template <bool paused>
+void pause_queue(AdminCall& call) {
+  const std::string name = call.text("name");
+  auto queue = call.broker().queue(call.vhost(), name);
+  if (!queue)
+    return call.sink->fail(Errc::not_found, fmt::format("no queue '{}' in vhost '{}'", name, call.vhost()));
+  queue->set_paused(paused);
+  done(call);
+}
+
 void delete_queue(AdminCall& call) {
   const std::string name = call.text("name");
   auto queue = call.broker().queue(call.vhost(), name);
@@ -231,6 +241,8 @@ void add_list_methods(AdminTable& table) {
   table["close_all_connections"] = {Needs::app, close_all_connections};
   table["close_all_user_connections"] = {Needs::app, close_all_user_connections};
   table["purge_queue"] = {Needs::app_and_vhost, purge_queue};
+  table["pause_queue"] = {Needs::app_and_vhost, pause_queue<true>};
+  table["resume_queue"] = {Needs::app_and_vhost, pause_queue<false>};
   table["delete_queue"] = {Needs::app_and_vhost, delete_queue};
 }
 

@@ -267,6 +267,8 @@ broker::BrokerOptions App::broker_options() const {
   options.node_name = settings_.node_name;
   options.cluster_name = settings_.cluster.name.empty() ? settings_.node_name : settings_.cluster.name;
   options.max_message_size = static_cast<std::uint64_t>(settings_.queues.max_message_size);
+  options.stamp_time = settings_.queues.stamp_time;
+  options.stamp_node = settings_.queues.stamp_node;
   options.channel_max_per_node = positive_or_none(settings_.connections.channel_max_per_node);
   options.consumers_max_per_channel = positive_or_none(settings_.connections.consumer_max_per_channel);
   options.default_prefetch = settings_.queues.default_consumer_prefetch;

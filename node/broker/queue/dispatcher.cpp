@@ -247,7 +247,7 @@ bool Dispatcher::pump() {
   if (!dying_.empty()) bury_waiting();
   if (ttl_active()) bound |= expire_heads() == Step::bound;
   if (!gets_.empty()) serve_gets();
-  while (!bound && !ready_.empty() && consumers_.next() != nullptr)
+  while (!bound && !paused_ && !ready_.empty() && consumers_.next() != nullptr)
     if (!deliver_stretch()) break;
   if (over_length(0, 0)) bound |= enforce_length() == Step::bound;
   fresh_from_ = ledger_.next();

@@ -46,6 +46,12 @@ class Dispatcher final : public LiveSource {
   // ---- turns
   /// Expires, delivers, drops; true when it stopped at a bound and wants another turn.
   bool pump();
+  /// No deliveries to consumers until resumed (QUE-35); basic.get goes on.
+  void set_paused(bool paused) {
+    paused_ = paused;
+    wants_pump_ = true;
+  }
+  bool paused() const { return paused_; }
   /// The steady time at which on_timer is due next; 0 = never.
   Millis next_timer();
   void on_timer();
@@ -115,6 +121,7 @@ class Dispatcher final : public LiveSource {
   Ledger& ledger_;
   QueueEndpoint& queue_;
   bool quorum_;
+  bool paused_{false};
   bool wants_pump_{false};
   bool waits_{false};          ///< for a body or for durability; on_progress ends it
   bool had_consumer_{false};

@@ -94,6 +94,7 @@ QueueStats Queue::stats() const {
   dispatcher_.fill(stats);
   stats.memory_bytes += sizeof *this - sizeof dispatcher_ - sizeof ledger_;
   stats.idle_since = idle_since_;
+  if (dispatcher_.paused()) stats.state = "paused";
   if (ledger_.failed()) stats.state = "crashed";
   return stats;
 }
@@ -137,6 +138,12 @@ void Queue::on_read(LogIndex index, BlockRef block, Result<void> result) {
   if (deleted_) return;
   ledger_.on_read(index, std::move(block), result);
   dispatcher_.on_progress();
+  after();
+}
+
+void Queue::set_paused(bool paused) {
+  if (deleted_) return;
+  dispatcher_.set_paused(paused);
   after();
 }
 

@@ -48,6 +48,8 @@ class Queue final : public QueueEndpoint {
   void on_read(LogIndex index, BlockRef block, Result<void> result);
   /// The policy changed. max_priority and single_active are fixed with the queue.
   void apply_settings(QueueSettings settings);
+  /// Holds deliveries back without losing the consumers (QUE-35); not kept across a restart.
+  void set_paused(bool paused);
   /// The queue is deleted: cancels consumers, answers what waits (confirms as accepted).
   void on_deleted();
   /// Writes a checkpoint now (orderly shutdown: the next start replays nothing).
