@@ -145,8 +145,10 @@ std::function<void()> Channel::suspend() {
     if (alive.expired()) return;
     --pending_;
     if (pending_ == 0 && !in_call_) {
-      session_.connection().channel_ready(number_);
-      session_.touch();
+      // What waited may close this channel: `this` may be gone behind the call.
+      Session& session = session_;
+      session.connection().channel_ready(number_);
+      session.touch();
     }
   };
 }

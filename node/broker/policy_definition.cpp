@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
+#include <vector>
 
 namespace warren::broker {
 
@@ -162,16 +164,15 @@ Result<PolicyDefinition> parse_policy_definition(std::string_view json, bool is_
   auto* object = parsed.if_object();
   if (object == nullptr) return refused("policy definition is not a JSON object");
   if (object->empty()) return refused("no policy provided");
-  std::string unknown;
+  std::vector<std::string_view> unknown;  // a key may be ""
   for (const auto& [name, unused] : *object) {
     const Key* key = find_key({name.data(), name.size()});
-    if (key != nullptr && (key->for_operators || !is_operator)) continue;
-    if (!unknown.empty()) unknown += ", ";
-    unknown.append(name.data(), name.size());
+    if (key == nullptr || (is_operator && !key->for_operators))
+      unknown.emplace_back(name.data(), name.size());
   }
   if (!unknown.empty())
     return refused(fmt::format("not recognised {}policy settings: {}",
-                               is_operator ? "operator " : "", unknown));
+                               is_operator ? "operator " : "", fmt::join(unknown, ", ")));
   for (const auto& [name, v] : *object) {
     const Key* key = find_key({name.data(), name.size()});
     if (!key->accepts(v))

@@ -161,6 +161,11 @@ TEST_F(DeadLetterTest, Dlx05CcIsDroppedWithARoutingKey) {
   EXPECT_EQ(*death(0).find("routing-keys"), FieldValue(texts({"src", "k2"})));
 }
 
+TEST_F(DeadLetterTest, RoutingKeyStaysAShortString) {
+  die("src", DeathReason::rejected, std::string(300, 'k'));
+  EXPECT_EQ(last.routing_key, std::string(255, 'k'));
+}
+
 TEST_F(DeadLetterTest, Pub15XDeathOfAClientIsCountedOn) {
   die("src", DeathReason::rejected);
   die("mid", DeathReason::expired);
@@ -201,7 +206,8 @@ TEST_F(DeadLetterTest, Dlx06Cycles) {
 
 TEST_F(DeadLetterTest, MalformedPropertiesAreAnError) {
   const Message message("", "k", std::string("\x20\0\0\0", 4));
-  EXPECT_FALSE(make_dead_letter({message.view(), "q", DeathReason::expired, 1, "", {}}).has_value());
+  const DyingMessage dying{message.view(), "q", DeathReason::expired, 1, "", {}};
+  EXPECT_FALSE(make_dead_letter(dying).has_value());
   EXPECT_FALSE(is_cycle("\xFF", "q"));
 }
 

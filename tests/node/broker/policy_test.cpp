@@ -67,6 +67,7 @@ TEST(Policy, POL05_bad_definitions_are_named) {
   const std::pair<const char*, const char*> cases[] = {
       {"{}", "no policy provided"},
       {"[]", "policy definition is not a JSON object"},
+      {R"({"":1})", "not recognised policy settings: "},
       {R"({"bogus":1,"max-length":5,"foo":1})", "not recognised policy settings: bogus, foo"},
       {R"({"message-ttl":-1})", "-1 is not a valid message TTL (message-ttl)"},
       {R"({"message-ttl":"a"})", "\"a\" is not a valid message TTL (message-ttl)"},
