@@ -72,7 +72,8 @@ void tables_and_properties() {
   seed("properties", "delivery_mode", amqp::encode_properties(small));
   seed("properties", "all", amqp::encode_properties(every_property()));
   seed("properties", "two_flag_words", std::string("\x08\x01\0\0\5", 5));
-  seed("dead_letter", "all", std::string("\2\6orders\3key") + amqp::encode_properties(every_property()));
+  seed("dead_letter", "all",
+       std::string("\2\6orders\3key") + amqp::encode_properties(every_property()));
   seed("dead_letter", "none", std::string("\0\0\0\0\0", 5));
   FieldTable arguments;
   arguments.set("x-match", "any-with-x");
@@ -147,8 +148,8 @@ void queue_logs() {
   const std::string remove = codec::encode_remove(codec::Gone::settled, 4, {Range{1, 2}});
   const std::string returned = codec::encode_returned({{2, 3}});
   seed("queue_log", "records",
-       std::string(1, '\0') + "\1" + sized(enqueue) + "\1" + sized(remove) + "\1" + sized(returned) +
-           "\1" + sized(codec::encode_watermark(3)));
+       std::string(1, '\0') + "\1" + sized(enqueue) + "\1" + sized(remove) + "\1" +
+           sized(returned) + "\1" + sized(codec::encode_watermark(3)));
   codec::HeadRow head;
   head.covers = 1;
   head.next = 3;

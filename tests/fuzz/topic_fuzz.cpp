@@ -12,8 +12,9 @@ using namespace warren::broker::routing;
 
 namespace {
 
+/// "" has no words.
 std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> words(1);
+  std::vector<std::string> words(text.empty() ? 0 : 1);
   for (const char c : text) {
     if (c == '.')
       words.emplace_back();

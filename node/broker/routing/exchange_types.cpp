@@ -74,6 +74,16 @@ Result<void> validate_exchange(const metadata::ExchangeDef& def) {
   return {};
 }
 
+bool same_routing(const metadata::ExchangeDef& a, const metadata::ExchangeDef& b) {
+  if (a.type != b.type) return false;
+  for (const char* name : {"x-delayed-type", "hash-header", "hash-property"}) {
+    const FieldValue* x = a.arguments.find(name);
+    const FieldValue* y = b.arguments.find(name);
+    if ((x == nullptr) != (y == nullptr) || (x != nullptr && *x != *y)) return false;
+  }
+  return true;
+}
+
 Result<void> validate_binding(const metadata::ExchangeDef& source,
                               const metadata::BindingDef& binding) {
   const auto type = routing_type(source);

@@ -18,6 +18,10 @@ bool known_exchange_type(std::string_view type);
 ///         hash-property, a delayed exchange without a known x-delayed-type.
 Result<void> validate_exchange(const metadata::ExchangeDef& def);
 
+/// True when bindings mean the same under both definitions: same type, and the same of those
+/// arguments that the type gives a meaning to.
+bool same_routing(const metadata::ExchangeDef& a, const metadata::ExchangeDef& b);
+
 /// Checks a binding against the type of its source.
 /// Errors: invalid_argument = 406: x-match (EXC-11), weights (EXC-13), x-local-random (EXC-15; that
 ///         the destination is a classic queue is for the caller to see).

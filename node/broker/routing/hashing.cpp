@@ -88,7 +88,8 @@ void ConsistentHashMatcher::rebuild(DestId dest, std::uint64_t name_hash) {
 
 bool ConsistentHashMatcher::add(const BindingRef& b) {
   const auto weight = hash_weight(b.key).value_or(0);
-  if (!weights_.emplace(std::tuple(b.dest, std::string(b.key), b.args), weight).second) return false;
+  const auto added = weights_.emplace(std::tuple(b.dest, std::string(b.key), b.args), weight);
+  if (!added.second) return false;
   rebuild(b.dest, stable_hash(b.dest_name));
   return true;
 }

@@ -16,8 +16,8 @@ namespace warren::broker::routing {
 std::uint64_t hash_distance(std::uint64_t hash);
 
 /// Weighted rendezvous hashing: each destination draws a distance from (key, its name), divided by
-/// its weight; the nearest gets the message. A destination that comes or goes moves only the keys it
-/// gains or loses. A destination bound more than once counts with its largest weight.
+/// its weight; the nearest gets the message. A destination that comes or goes moves only the keys
+/// it gains or loses. A destination bound more than once counts with its largest weight.
 /// Cost: one hash per destination.
 class ConsistentHashMatcher final : public Matcher {
  public:
@@ -52,7 +52,8 @@ class ModulusHashMatcher final : public Matcher {
   void each(const UseBinding& use) const override;
 
  private:
-  std::map<std::pair<std::string, DestId>, std::map<std::string, TargetList, std::less<>>> bindings_;
+  using Keys = std::map<std::string, TargetList, std::less<>>;
+  std::map<std::pair<std::string, DestId>, Keys> bindings_;  // by name first: the order that counts
   std::vector<DestId> order_;
 };
 

@@ -10,8 +10,8 @@ namespace warren::broker::routing {
 
 /// One field; views point into the encoded pairs.
 /// Numbers are equal by value whatever their type: int32 7, uint8 7, timestamp 7 and double 7.0 are
-/// one. Texts and byte strings with the same bytes are equal. Arrays and tables are equal when their
-/// encodings are. Source: observed with RabbitMQ 3.10.8, all pairs of types.
+/// one. Texts and byte strings with the same bytes are equal. Arrays and tables are equal when
+/// their encodings are. Source: observed with RabbitMQ 3.10.8, all pairs of types.
 struct HeaderField {
   enum class Class : std::uint8_t {
     none, integer, negative, fraction, boolean, decimal, text, array, table

@@ -52,7 +52,8 @@ class KeyTable {
     free_.push_back(entry);
     --size_;
     // Whatever was pushed past this slot moves back into the gap.
-    for (std::size_t next = (at + 1) & mask(); slots_[next].entry != 0; next = (next + 1) & mask()) {
+    std::size_t next = (at + 1) & mask();
+    for (; slots_[next].entry != 0; next = (next + 1) & mask()) {
       const std::size_t home = slots_[next].hash & mask();
       if (((next - home) & mask()) < ((next - at) & mask())) continue;
       slots_[at] = slots_[next];

@@ -1,5 +1,6 @@
 #pragma once
-// x-random and x-local-random (EXC-15): one of the bound destinations, by the router's random source.
+// x-random and x-local-random (EXC-15): one of the bound destinations, by the router's
+// random source.
 
 #include "node/broker/routing/fanout.h"
 

@@ -1,6 +1,6 @@
 #pragma once
-// Topic exchange (EXC-10): bindings are paths in a trie of words; a message walks all paths that its
-// key can take at once, so bindings that do not match cost nothing.
+// Topic exchange (EXC-10): bindings are paths in a trie of words; a message walks all paths that
+// its key can take at once, so bindings that do not match cost nothing.
 
 #include "node/broker/routing/key_table.h"
 #include "node/broker/routing/matcher.h"

@@ -183,7 +183,7 @@ void VhostRouter::put_exchange(const metadata::ExchangeDef& def,
   if (x == nullptr) {
     x = &t_->place_exchange(def.name);
     x->matcher = make_matcher(def);
-  } else if (x->def.type != def.type || x->def.arguments != def.arguments) {
+  } else if (!same_routing(x->def, def)) {
     t_->forget_bindings(*x);
     x->matcher = make_matcher(def);
   }

@@ -45,7 +45,8 @@ class VhostRouter {
   VhostRouter(VhostRouter&&) noexcept;
   VhostRouter& operator=(VhostRouter&&) noexcept;
 
-  /// Adds an exchange, or renews one (its bindings stay unless the type or arguments differ).
+  /// Adds an exchange, or renews one: its bindings stay when they still mean the same
+  /// (same_routing).
   /// The default exchange "" is always there and need not be put.
   void put_exchange(const metadata::ExchangeDef& def, std::optional<std::string> alternate);
   /// Removes an exchange and the bindings of which it is the source.

@@ -60,7 +60,8 @@ TEST_F(HashingTest, Exc13SpreadsByWeight) {
 
 TEST_F(HashingTest, Exc13SameQueueWhateverTheOrderOfBindings) {
   VhostRouter other;
-  for (VhostRouter* r : {&router, &other}) r->put_exchange(exchange_def("x", "x-consistent-hash"), {});
+  for (VhostRouter* r : {&router, &other})
+    r->put_exchange(exchange_def("x", "x-consistent-hash"), {});
   for (int i = 0; i < 8; ++i) {
     router.put_queue("q" + std::to_string(i), 100 + i);
     router.bind(binding("x", "q" + std::to_string(i), "3"));

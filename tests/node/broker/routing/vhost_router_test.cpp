@@ -170,9 +170,13 @@ TEST_F(VhostRouterTest, RenewedExchangeKeepsBindingsUnlessTheTypeChanges) {
   bind("x", "q", "k");
   exchange("x", "fanout", "ae");
   EXPECT_EQ(route("x", ""), Names{"q"});
+  router.put_exchange(exchange_def("x", "fanout", table({{"comment", "new"}})), {});
+  EXPECT_EQ(route("x", ""), Names{"q"}) << "arguments that mean nothing to routing";
   exchange("x", "direct");
   EXPECT_EQ(route("x", "k"), Names{});
   EXPECT_EQ(router.binding_count(), 0u);
+  EXPECT_FALSE(same_routing(exchange_def("x", "x-consistent-hash"),
+                            exchange_def("x", "x-consistent-hash", table({{"hash-header", "h"}}))));
 }
 
 TEST_F(VhostRouterTest, VersionChangesWithEveryMutation) {
