@@ -5,6 +5,8 @@ import os
 import pathlib
 import subprocess
 
+import flows
+
 HERE = pathlib.Path(__file__).resolve().parent
 Program = collections.namedtuple("Program", "name function")
 PROGRAMS = []
@@ -26,6 +28,16 @@ def build(command, env=None, cwd=None):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200)
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]}: exit {done.returncode}: {done.stdout[-1200:]}")
+
+
+@program
+def durability(suite):
+    return flows.durability(suite)
+
+
+@program
+def notes_page(suite):
+    return flows.notes_page(suite)
 
 
 @program
