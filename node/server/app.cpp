@@ -50,6 +50,8 @@ Result<void> App::start() {
   if (auto opened = open_store(); !opened) return opened;
   journal_ = std::make_unique<Journal>(loop_, *store_, *committer_, on_failure_);
   journal_->on_progress([this] { broker_->check_flow(); });
+  // Asked just before log rows reach a file: what is dead by then is never written there.
+  store_->on_floors_wanted([this] { loop_.post([this] { write_checkpoints(); }); });
   broker_ = std::make_unique<broker::Broker>(*this, broker_options());
   loop_.on_turn([this] { turn(); });
   Result<void> up = bring_up();
@@ -383,6 +385,14 @@ void App::stop(std::function<void()> done) {
   if (sockets_->sessions.empty()) loop_.post([this] { finish_stop(); });
 }
 
+void App::write_checkpoints() {
+  if (stopping_) return;
+  for (const auto& [uid, queue] : broker_->queues())
+    if (queue->def().durable) queue->checkpoint();
+  journal_->persist({}, [this] { store_->floors_current(); });
+  loop_.want_turn();
+}
+
 void App::finish_stop() {
   if (!stopped_) return;
   ticker_.cancel();
@@ -398,6 +408,7 @@ void App::finish_stop() {
   committer_->stop();
   // Completions of the last batches are in the loop; the app may go only behind them.
   loop_.post([this] {
+    store_->on_floors_wanted(nullptr);
     store_->close();
     auto done = std::move(stopped_);
     stopped_ = nullptr;

@@ -72,6 +72,7 @@ class App final : public broker::BrokerEnv {
   void tick();
   void arm_timer();
   void finish_stop();
+  void write_checkpoints();
 
   Loop& loop_;
   const config::Settings& settings_;

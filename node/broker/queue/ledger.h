@@ -109,6 +109,8 @@ class Ledger {
   void set_active(bool active) { pager_.set_active(active); }
   void trim(std::uint64_t reader_run) { pager_.trim(durable_, reader_run); }
   void checkpoint(LiveSource& live);
+  /// Something has been logged or removed since the last checkpoint.
+  bool checkpoint_worth_it() const { return last_index_ != covers_ || !dirty_.empty(); }
 
   // ---- the log answers
   void on_durable(LogIndex up_to);

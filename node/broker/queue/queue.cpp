@@ -163,7 +163,7 @@ void Queue::on_deleted() {
 }
 
 void Queue::checkpoint() {
-  if (!deleted_) ledger_.checkpoint(dispatcher_);
+  if (!deleted_ && ledger_.checkpoint_worth_it()) ledger_.checkpoint(dispatcher_);
 }
 
 Result<void> Queue::restore(const std::vector<std::pair<std::string, std::string>>& rows) {

@@ -52,7 +52,8 @@ class Queue final : public QueueEndpoint {
   void set_paused(bool paused);
   /// The queue is deleted: cancels consumers, answers what waits (confirms as accepted).
   void on_deleted();
-  /// Writes a checkpoint now (orderly shutdown: the next start replays nothing).
+  /// Writes a checkpoint now, if anything changed since the last (orderly shutdown: the next start
+  /// replays nothing).
   void checkpoint();
 
   // ---- recovery, before any other call
