@@ -56,7 +56,19 @@ Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
   client_gap_us_ = prng.chance(1, 2) ? 8'000 : 40'000;
   bursts_ = prng.chance(1, 3);
   if (bursts_) group_options_.checkpoint_entries = 1 + prng.below(4);
-  if (prng.chance(1, 3)) {
+  plot_ = plot_of(seed);
+  if (plot_ == Plot::elections) {
+    coup_until_ = INT64_MAX;
+    client_gap_us_ = 3'000;
+  } else if (plot_ == Plot::snapshots) {
+    bursts_ = true;
+    group_options_ = {};
+    group_options_.checkpoint_entries = 1 + prng.below(3);
+    group_options_.trailing_entries = 0;
+    group_options_.laggard_entries = 5;
+    group_options_.chunk_bytes = 40;
+  }
+  if (plot_ == Plot::elections || (plot_ == Plot::chance && prng.chance(1, 3))) {
     // Hasty: candidates meet, entries travel one by one, terms pass quickly.
     raft_.election_ms = prng.between(20, 60);
     raft_.lease_ms = 15;
@@ -203,14 +215,31 @@ void Cluster::after_step(Machine& m) {
 }
 
 /// The worst moments are those right after an election: entries of several terms lie about, each
-/// on few discs (paper, figure 8). Chance alone hardly ever meets them.
+/// on few discs (paper, figure 8); and those while a snapshot is on its way. Chance alone hardly
+/// ever meets them.
 void Cluster::plot(Machine& m, GroupUid group, const raft::Core& core) {
-  if (core.role() != raft::Role::leader || core.term() <= led_[group]) return;
+  if (calm_ || core.role() != raft::Role::leader) return;
+  if (plot_ == Plot::snapshots && world_.prng.chance(1, 20)) {
+    for (NodeId node : core.config().voters) {
+      const raft::Progress* progress = core.progress(node);
+      if (!progress || progress->state() != raft::Progress::State::snapshot) continue;
+      return cut_off(m.slot, world_.prng.between(0, 5'000), world_.prng.between(300'000, 1'500'000));
+    }
+  }
+  if (core.term() <= led_[group]) return;
   led_[group] = core.term();
-  if (world_.now() >= coup_until_ || world_.prng.chance(1, 2)) return;
-  Micros delay = world_.prng.chance(1, 2) ? 0 : world_.prng.between(0, 8'000);
-  Micros length = world_.prng.between(10'000, 500'000);
-  world_.after(delay, [this, slot = m.slot, length] {
+  if (world_.now() >= coup_until_) return;
+  bool merciless = plot_ == Plot::elections;
+  if (!merciless && world_.prng.chance(1, 2)) return;
+  // At once: its first entry stays its own. Soon: in the middle of what it found. Later: a tail.
+  Micros delay = 0;
+  if (world_.prng.chance(2, 3)) delay = world_.prng.between(0, 8'000);
+  if (merciless && world_.prng.chance(1, 3)) delay = world_.prng.between(20'000, 200'000);
+  cut_off(m.slot, delay, world_.prng.between(10'000, merciless ? 250'000 : 500'000));
+}
+
+void Cluster::cut_off(int slot, Micros delay, Micros length) {
+  world_.after(delay, [this, slot, length] {
     if (calm_) return;
     world_.trace("coup against m{}", slot);
     for (int other = 0; other < kMachines; ++other) network_.cut_both(slot, other);
@@ -324,8 +353,10 @@ void Cluster::check_discs_hold(GroupUid group, Index index, const raft::Core& le
 }
 
 void Cluster::client_loop() {
+  // A calm cluster is asked for little, so that "caught up" is a fair demand in every profile.
+  Micros gap = calm_ ? std::max<Micros>(client_gap_us_, 30'000) : client_gap_us_;
   Micros pause = bursts_ && world_.prng.chance(1, 40) ? 2'000'000 : 0;
-  world_.after(pause + world_.prng.between(1, 2 * client_gap_us_), [this] { client_loop(); });
+  world_.after(pause + world_.prng.between(1, 2 * gap), [this] { client_loop(); });
   GroupUid group = groups_[world_.prng.below(groups_.size())];
   // A client may talk to any node that believes to lead, also to a deposed one.
   Machine& m = *machines_[world_.prng.below(machines_.size())];
@@ -529,9 +560,8 @@ void Cluster::inject(const Fault& fault) {
     case FaultKind::disc_error: return m.disc.fail_next();
     case FaultKind::disc_damage:
       if (!may_damage(m)) return;
-      m.damaged = true;
       stop(m, true);
-      m.disc.damage(groups_[fault.b % groups_.size()]);
+      m.damaged = m.disc.damage(groups_[fault.b % groups_.size()]);
       world_.after(300'000, [this, &m] { start(m); });
       return;
     case FaultKind::transfer:

@@ -79,6 +79,7 @@ class Cluster {
   void deliver(int from, int to, const std::shared_ptr<const std::string>& frame);
   void inspect_sent(Machine& from, const std::string& frame);
   void plot(Machine& m, GroupUid group, const raft::Core& core);
+  void cut_off(int slot, Micros delay, Micros length);
   void client_loop();
   void client_propose(Machine& m, GroupUid group, Term fence);
   void client_read();
@@ -100,6 +101,7 @@ class Cluster {
   std::uint64_t next_text_{0};
   Micros client_gap_us_;
   Micros coup_until_{0};
+  Plot plot_;
   std::map<GroupUid, Term> led_;  ///< newest term of each group that had a leader
   bool bursts_{false};  ///< clients rest now and then, so that logs and checkpoints meet
   bool calm_{false};  ///< no more faults: reads and proposals are checked for success

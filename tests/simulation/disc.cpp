@@ -147,9 +147,11 @@ void Disc::crash() {
   }
 }
 
-void Disc::damage(storage::GroupUid group) {
+bool Disc::damage(storage::GroupUid group) {
   auto found = rows(Keyspace::hard_state).find(replica::group_key(group));
-  if (found != rows(Keyspace::hard_state).end()) found->second.resize(found->second.size() / 2);
+  if (found == rows(Keyspace::hard_state).end()) return false;
+  found->second.resize(found->second.size() / 2);
+  return true;
 }
 
 void Disc::wipe() {

@@ -42,8 +42,8 @@ class Disc final : public storage::Store, public storage::Committer {
     fail_next_ = false;
     stall_until_ = 0;
   }
-  /// Damages the record of a group so that reading it fails its checks.
-  void damage(storage::GroupUid group);
+  /// Damages the record of a group so that reading it fails its checks; false if there is none.
+  bool damage(storage::GroupUid group);
   void wipe();
 
   bool holds(storage::GroupUid group, std::uint64_t index) const;

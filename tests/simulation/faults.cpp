@@ -32,6 +32,12 @@ std::vector<Fault> plan_faults(std::uint64_t seed, int machines, Millis duration
     if (k == FaultKind::power_loss_all || k == FaultKind::disc_damage) {
       weight[kind] = std::min<std::uint64_t>(weight[kind], 2);
     }
+    if (plot_of(seed) != Plot::chance) {
+      bool keep = k == FaultKind::heal || k == FaultKind::restart || k == FaultKind::slow ||
+                  k == FaultKind::repeat || k == FaultKind::kill || k == FaultKind::reorder ||
+                  k == FaultKind::cut_both || k == FaultKind::isolate;
+      weight[kind] = keep ? std::max<std::uint64_t>(weight[kind], 1) : 0;
+    }
     total += weight[kind];
   }
   // Some runs are calm, some never give a leader time to settle.

@@ -9,6 +9,13 @@
 
 namespace warren::simulation {
 
+/// What a seed is after, beside plain chance. Rare bugs need a plot: figure 8 of the paper wants
+/// leaders that fall right after their election, lost snapshots want leaders that fall while sending.
+enum class Plot { chance, elections, snapshots };
+inline Plot plot_of(std::uint64_t seed) {
+  return seed % 6 == 2 ? Plot::elections : seed % 6 == 4 ? Plot::snapshots : Plot::chance;
+}
+
 enum class FaultKind {
   kill,          ///< the process dies, sockets close
   power_loss,    ///< the machine goes dark: nobody is told
