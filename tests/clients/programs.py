@@ -127,3 +127,11 @@ def librabbitmq(suite):
 def amqp_tools(suite):
     return suite.run_command("amqp_tools", ["bash", HERE / "c" / "tools.sh"],
                              environment(suite, TOOLS_OUT=str(suite.folder / "tools.out")))
+
+
+@program
+def tutorials(suite):
+    desk = suite.folder / "tutorials"
+    desk.mkdir()
+    return suite.run_command("tutorials", ["/usr/bin/python3", HERE / "python" / "tutorials.py"],
+                             environment(suite, TUTORIAL_DESK=str(desk)))
