@@ -202,7 +202,7 @@ void Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
   if (scan.has(amqp::kFlagExpiration))
     if (auto expiration = amqp::parse_expiration(scan.expiration)) header.expiration_ms = *expiration;
   char* at = append_record(*batch->block, header, exchange, key, props);
-  std::memcpy(at, body.data(), body.size());
+  if (!body.empty()) std::memcpy(at, body.data(), body.size());  // events have none
   batch->count = 1;
   const RecordRef record{0, 0};
   batch->expect();
