@@ -67,8 +67,13 @@ void Checker::check_new_leader(NodeId node, GroupUid group, GroupFacts& facts,
     fail("election-safety", fmt::format("group {} term {} has leaders {} and {}", group, core.term(),
                                         at->second.value, node.value));
   }
-  if (facts.committed.empty()) return;
-  auto [index, term] = *facts.committed.rbegin();
+  // Only what was committed in a lower term must be there: with late votes a leader of an older
+  // term may still appear after a newer one has committed; it can commit nothing itself.
+  auto last = facts.committed_in.rbegin();
+  while (last != facts.committed_in.rend() && last->second >= core.term()) ++last;
+  if (last == facts.committed_in.rend()) return;
+  Index index = last->first;
+  Term term = facts.committed.at(index);
   if (core.log().base_index() < index && !core.log().matches(index, term)) {
     fail("leader-completeness", fmt::format("group {} leader {} of term {} lacks committed index {}",
                                             group, node.value, core.term(), index));
@@ -86,7 +91,10 @@ void Checker::check_commit(NodeId node, GroupUid group, GroupFacts& facts, const
     auto term = core.log().term(i);
     if (!term) continue;
     auto [at, fresh] = facts.committed.try_emplace(i, *term);
-    if (fresh) ++commits;
+    if (fresh) {
+      ++commits;
+      facts.committed_in[i] = core.term();
+    }
     if (!fresh && at->second != *term) {
       fail("log-matching", fmt::format("node {} group {} committed index {} in term {}, others in {}",
                                        node.value, group, i, *term, at->second));

@@ -57,6 +57,7 @@ class Checker {
   struct GroupFacts {
     std::map<Term, NodeId> leaders;
     std::map<Index, Term> committed;
+    std::map<Index, Term> committed_in;  ///< term of the node that was first to know
     std::map<Index, Fact> applied;      ///< data entries
     std::map<Index, std::uint64_t> digests;
     std::map<NodeId, Seen> seen;
