@@ -188,7 +188,6 @@ QueueSettings queues(const Config& c) {
 
 StorageSettings storage(const Config& c) {
   StorageSettings out;
-  out.sync = c.get_string("warren.sync") == "fsync";
   out.fsync_deadline_ms = c.get_int("warren.fsync_deadline");
   out.fsync_transfer_ms = c.get_int("warren.fsync_transfer");
   out.journal_bytes = c.get_int("warren.journal_bytes");

@@ -194,6 +194,8 @@ Result<void> App::load_definitions(const std::string& path) {
 }
 
 Result<void> App::open_listeners() {
+  if (settings_.connections.proxy_protocol)
+    return make_error(Errc::unsupported, "proxy_protocol = true: this server does not read PROXY headers yet");
   std::shared_ptr<TlsContext> tls;
   for (const auto& wanted : settings_.listeners) {
     if (wanted.tls && !tls) {
