@@ -11,6 +11,14 @@
 
 namespace warren::broker {
 
+namespace {
+
+/// Exclusive queues end with their connection, hence with the node: what they logged, nobody would
+/// ever read, and after a crash nobody would own.
+bool is_logged(const metadata::QueueDef& def) { return def.durable && !def.exclusive; }
+
+}  // namespace
+
 Broker::Broker(BrokerEnv& env, BrokerOptions options)
     : env_(env), options_(std::move(options)), access_(catalogue_, options_.access), budget_(options_.queues_memory) {}
 
@@ -41,10 +49,11 @@ void Broker::apply_all(const std::vector<metadata::Command>& commands,
     carry_out(applied->effects);
     std::move(applied->rows.begin(), applied->rows.end(), std::back_inserter(rows));
   }
-  env_.persist(std::move(rows), [done = std::move(done), failed] {
-    if (failed) return done(*failed);
-    done({});
-  });
+  if (failed) {
+    env_.persist(std::move(rows), [] {});
+    return done(*failed);
+  }
+  env_.persist(std::move(rows), [done = std::move(done)] { done({}); });
 }
 
 Result<void> Broker::restore_row(std::string_view key, std::string_view value) {
@@ -98,7 +107,7 @@ void Broker::on(const metadata::QueuePut& effect) {
   if (queues_.contains(def.uid)) return;
   ++totals.queues_declared;
   if (def.exclusive) exclusive_[def.owner_connection].insert(def.uid);
-  QueueLog* log = def.durable ? env_.open_log(def.uid) : nullptr;
+  QueueLog* log = is_logged(def) ? env_.open_log(def.uid) : nullptr;
   auto queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
   queues_.emplace(def.uid, queue);
   if (log != nullptr) env_.attach_queue(def.uid, queue);
@@ -118,7 +127,7 @@ void Broker::on(const metadata::QueueDeleted& effect) {
     owner->second.erase(def.uid);
   timers_.set(def.uid, 0);
   queue->on_deleted();
-  if (def.durable) env_.close_log(def.uid, true);
+  if (is_logged(def)) env_.close_log(def.uid, true);
 }
 
 void Broker::on(const metadata::BindingPut& effect) {

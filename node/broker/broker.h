@@ -96,7 +96,8 @@ class Broker final : public QueueHost {
   BrokerOptions& mutable_options() { return options_; }
   /// Applies a command at once; `done` comes when it is durable (or with the error, at once).
   void apply(const metadata::Command& command, std::function<void(Result<void>)> done);
-  /// Applies several: the effects at once, one answer. Stops at the first error.
+  /// Applies several: the effects at once, one answer, as `apply`. Stops at the first error; what
+  /// was before it stays.
   void apply_all(const std::vector<metadata::Command>& commands,
                  std::function<void(Result<void>)> done);
   /// `done` comes when everything applied so far is durable.

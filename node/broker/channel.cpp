@@ -166,6 +166,14 @@ void Channel::apply(const metadata::Command& command, MethodId method, std::func
   });
 }
 
+void Channel::when_durable(std::function<void()> then) {
+  broker_.when_durable([alive = alive(), then = std::move(then), resume = suspend()] {
+    if (alive.expired()) return;
+    then();
+    resume();
+  });
+}
+
 std::string Channel::where(std::string_view kind, std::string_view name) const {
   std::string text(kind);
   text += " '";

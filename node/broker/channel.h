@@ -152,6 +152,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void on_tx(amqp::MethodId id);
   void commit();
   void finish_commit();
+  void end_commit();
 
   template <class Method>
   bool read(std::string_view arguments, Method& method) {
@@ -168,6 +169,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void error(const Error& error, amqp::MethodId method);
   /// Applies a command; `then` runs when it is durable, later frames wait.
   void apply(const metadata::Command& command, amqp::MethodId method, std::function<void()> then);
+  /// `then` runs when everything applied so far is durable; later frames wait.
+  void when_durable(std::function<void()> then);
   /// Later frames wait until the returned function has been called (once).
   std::function<void()> suspend();
   std::weak_ptr<char> alive() const { return alive_; }
@@ -224,6 +227,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::uint32_t commits_waiting_{0};
   std::vector<PublishBatchRef> tx_batches_;  // of the commit under way
   std::function<void()> commit_done_;
+  bool commit_settles_{false};  // the commit under way also settles
+  bool commit_due_{false};      // it waits for the queues' turn only
 };
 
 }  // namespace warren::broker

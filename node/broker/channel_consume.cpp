@@ -360,9 +360,9 @@ void Channel::settle_range(std::size_t from, std::size_t to, Settle how) {
     if (u.counted) --shared_unacked_;
     u.queue = nullptr;
     ++settled_inside_;
+    if (how == Settle::ack) ++broker_.totals.acknowledged;
   }
   flush();
-  if (how == Settle::ack) broker_.totals.acknowledged += to - from;
   if (was_full && shared_unacked_ < shared_prefetch_) resume_consumers();
 }
 

@@ -47,7 +47,7 @@ const Channel::Route* Channel::resolve(std::string_view exchange, std::string_vi
   if (Route* hit = routes_.find(version, exchange, key)) return hit;
   if (!check_publish_exchange(exchange, key)) return nullptr;
   if (targets_.size() > 4096) {
-    flush_batch();
+    if (batch_) flush_batch();
     routes_.clear();
     targets_.clear();
   }
@@ -311,7 +311,7 @@ void Channel::flush_batch() {
     if (batch->first_seq != 0)
       outstanding_.push_back(batch);
     else if (batch->in_tx)
-      tx_batches_.push_back(batch);
+      ++commits_waiting_, tx_batches_.push_back(batch);
     else
       batch->abandon();
     batch->expect();
@@ -355,6 +355,7 @@ void Channel::on_settled(PublishBatch& batch) {
 
 void Channel::flush_confirms() {
   confirms_due = false;
+  if (commit_due_) [[unlikely]] end_commit();
   auto& out = session_.connection().output();
   // Everything settled from the front on is one multiple ack up to the first rejection.
   std::uint64_t last = 0;

@@ -91,11 +91,7 @@ void Channel::on_exchange_declare(std::string_view arguments) {
     return error(ReplyCode::precondition_failed, "invalid exchange type '" + def.type + "'", id);
   if (existing != nullptr) {
     if (auto same = check_equivalence(*existing, def); !same) return error(same.error(), id);
-    return broker_.when_durable([this, alive = alive(), ok, resume = suspend()] {
-      if (alive.expired()) return;
-      ok();
-      resume();
-    });
+    return when_durable(ok);
   }
   if (name.starts_with("amq."))
     return error(ReplyCode::access_refused,
@@ -123,7 +119,7 @@ void Channel::on_exchange_delete(std::string_view arguments) {
   const auto ok = [this, no_wait] {
     if (!no_wait) reply(amqp::ExchangeDeleteOk{});
   };
-  if (broker_.catalogue().find_exchange(vhost_name(), name) == nullptr) return ok();
+  if (broker_.catalogue().find_exchange(vhost_name(), name) == nullptr) return when_durable(ok);
   apply(metadata::DeleteExchange{vhost_name(), name, method.if_unused}, method.kId, ok);
 }
 
@@ -203,11 +199,7 @@ void Channel::on_queue_declare(std::string_view arguments) {
     }
     existing->touched();
     last_queue_ = name;
-    return broker_.when_durable([this, alive = alive(), name, no_wait, resume = suspend()] {
-      if (alive.expired()) return;
-      reply_declare(name, no_wait);
-      resume();
-    });
+    return when_durable([this, name, no_wait] { reply_declare(name, no_wait); });
   }
   create_queue(std::move(def), no_wait);
 }
@@ -341,7 +333,7 @@ void Channel::on_queue_delete(std::string_view arguments) {
     if (!no_wait) reply(done);
   };
   auto queue = broker_.queue(vhost_name(), name);
-  if (!queue) return ok(0);
+  if (!queue) return when_durable([ok] { ok(0); });  // its deletion may be on its way
   if (!own_queue(queue->def(), id)) return;
   if (queue->def().type == metadata::QueueType::quorum && (method.if_unused || method.if_empty))
     return error(ReplyCode::not_implemented,

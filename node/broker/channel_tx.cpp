@@ -49,7 +49,6 @@ void Channel::commit() {
     }
     mandatory_ = kept.mandatory;
     if (!batch_ || batch_->block->room() < message.record_size()) {
-      if (batch_) ++commits_waiting_;
       new_batch(message.record_size());
       batch_->in_tx = true;
     }
@@ -58,17 +57,26 @@ void Channel::commit() {
     hand_over(*route, record_at_);
     ++batch_->count;
   }
-  if (batch_ && batch_->count > 0) {
-    ++commits_waiting_;
-    flush_batch();
-  }
+  if (batch_) flush_batch();
+  commit_settles_ = !settles.empty();
   for (const TxSettle& s : settles) (void)apply_settle(s.tag, s.multiple, s.how);
   if (--commits_waiting_ == 0) finish_commit();
 }
 
+/// Every queue has what was published.
 void Channel::finish_commit() {
   tx_batches_.clear();
-  // What was settled must be as durable as what was published.
+  if (!commit_settles_) return end_commit();
+  // Queues log what was settled at the end of their turn; only then is it known what to wait for.
+  commit_settles_ = false;
+  commit_due_ = true;
+  confirms_due = true;
+  session_.touch_channel(number_);
+}
+
+/// What was settled must be as durable as what was published.
+void Channel::end_commit() {
+  commit_due_ = false;
   broker_.when_durable([this, alive = alive()] {
     if (alive.expired() || !commit_done_) return;
     auto done = std::move(commit_done_);

@@ -198,6 +198,8 @@ void Session::flush() {
     if (channel != nullptr && channel->confirms_due) channel->flush_confirms();
   }
   touched_channels_.clear();
+  // A channel that came to its end, or to the end of its waiting, may have let the input go on.
+  if (!connection_.paused() && !connection_.finished()) driver_.want_read();
   if (!connection_.output().empty() || connection_.finished()) driver_.want_write();
 }
 

@@ -69,16 +69,17 @@ Journal::Journal(Loop& loop, storage::Store& store, storage::Committer& committe
     : loop_(loop), store_(store), committer_(committer), on_failure_(std::move(on_failure)) {}
 
 void Journal::persist(std::vector<metadata::RowChange> rows, std::function<void()> done) {
-  if (rows.empty() && !must_sync_ && in_flight_.empty()) return done();
+  if (rows.empty() && batch_.empty() && in_flight_.empty()) return done();
   for (auto& row : rows) {
     if (row.value)
       batch_.put(Keyspace::meta, std::move(row.key), std::move(*row.value));
     else
       batch_.erase(Keyspace::meta, std::move(row.key));
   }
-  if (!rows.empty()) must_sync_ = true;
-  // Without rows of its own it rides behind what is already on its way.
-  if (!must_sync_ && !in_flight_.empty()) {
+  // Removals that wait for company must not wait behind whom they are asked for.
+  if (!batch_.empty()) must_sync_ = true;
+  // With nothing to write it rides behind what is already on its way.
+  if (batch_.empty()) {
     in_flight_.back().done.push_back(std::move(done));
     return;
   }
