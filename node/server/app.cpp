@@ -99,44 +99,9 @@ Result<void> App::bring_up() {
   broker_->restored();
   restoring_ = false;
   if (restore_error_) return *restore_error_;
-  auto states = store_->scan(Keyspace::hard_state, {}, {});
-  if (!states) return states.error();
-  for (; (*states)->valid(); (*states)->next())
-    if ((*states)->value() == kRetired && (*states)->key().size() == 8)
-      store_->retire(load_be<std::uint64_t>((*states)->key().data()));
-  states->reset();
   rows->reset();
+  if (auto swept = journal_->sweep_retired(); !swept) return swept;
   store_->floors_loaded();
-  return {};
-}
-
-Result<void> App::recover_queue(metadata::QueueUid uid, broker::Queue& queue) {
-  LocalLog* log = journal_->find(uid);
-  const std::string prefix = queue_state_key(uid, {});
-  auto covered = store_->get(Keyspace::hard_state, prefix);
-  if (!covered) return covered.error();
-  storage::Floor floor;
-  if (*covered && (*covered)->size() == 8) floor.checkpoint = load_be<std::uint64_t>((*covered)->data());
-  auto chunks = store_->scan(Keyspace::queue_state, prefix, queue_state_key(uid + 1, {}));
-  if (!chunks) return chunks.error();
-  std::vector<std::pair<std::string, std::string>> rows;
-  for (; (*chunks)->valid(); (*chunks)->next())
-    rows.emplace_back((*chunks)->key().substr(8), (*chunks)->value());
-  if (auto restored = queue.restore(rows); !restored) return restored;
-  auto entries = store_->scan(Keyspace::log, storage::log_key(uid, floor.checkpoint + 1),
-                              storage::log_key(uid + 1, 0));
-  if (!entries) return entries.error();
-  broker::LogIndex last = floor.checkpoint;
-  for (; (*entries)->valid(); (*entries)->next()) {
-    last = load_be<std::uint64_t>((*entries)->key().data() + 8);
-    const BlockRef block = Block::copy_of((*entries)->value());
-    if (auto replayed = queue.replay(last, block->bytes(), block); !replayed) return replayed;
-  }
-  if (auto status = (*entries)->status(); !status) return status;
-  queue.recovered();
-  log->continue_at(last + 1);
-  // The new checkpoint tells the store what is dead, and spares the next start this replay.
-  if (last > floor.checkpoint) queue.checkpoint();
   return {};
 }
 
@@ -168,11 +133,12 @@ Result<void> App::seed() {
   commands.push_back(metadata::PutPermission{{access.default_user, access.default_vhost,
                                               access.default_configure, access.default_write,
                                               access.default_read}});
-  Result<void> outcome;
-  broker_->apply_all(commands, [&outcome](const Result<void>& result) {
-    if (!result) outcome = result;
+  // Errors come at once, that it is durable later.
+  auto outcome = std::make_shared<Result<void>>();
+  broker_->apply_all(commands, [outcome](const Result<void>& result) {
+    if (!result) *outcome = result;
   });
-  return outcome;
+  return *outcome;
 }
 
 Result<void> App::load_definitions(const std::string& path) {
@@ -184,11 +150,11 @@ Result<void> App::load_definitions(const std::string& path) {
   options.default_queue_type = broker_->options().default_queue_type;
   auto commands = read_definitions_path(path, broker_->catalogue(), options);
   if (!commands) return commands.error();
-  std::optional<Error> failed;
-  broker_->apply_all(*commands, [&failed](const Result<void>& result) {
-    if (!result) failed = result.error();
+  auto failed = std::make_shared<std::optional<Error>>();
+  broker_->apply_all(*commands, [failed](const Result<void>& result) {
+    if (!result) *failed = result.error();
   });
-  if (failed) return make_error(failed->code, "definitions " + path + ": " + failed->text);
+  if (*failed) return make_error((*failed)->code, "definitions " + path + ": " + (*failed)->text);
   log_.info(LogArea::general, "definitions of {} loaded", path);
   return {};
 }
@@ -441,7 +407,7 @@ void App::attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> qu
     store_->set_floor(uid, {});
     return;
   }
-  if (auto recovered = recover_queue(uid, *queue); !recovered && !restore_error_)
+  if (auto recovered = journal_->recover(uid, *queue); !recovered && !restore_error_)
     restore_error_ = make_error(recovered.error().code, "queue '" + queue->def().name + "' in vhost '" +
                                                             queue->def().vhost +
                                                             "': " + recovered.error().text);

@@ -62,7 +62,6 @@ class App final : public broker::BrokerEnv {
  private:
   Result<void> open_store();
   Result<void> bring_up();
-  Result<void> recover_queue(metadata::QueueUid uid, broker::Queue& queue);
   Result<void> seed();
   Result<void> load_definitions(const std::string& path);
   Result<void> open_listeners();

@@ -31,6 +31,7 @@ broker::LogIndex LocalLog::append(std::string head, std::string_view tail, Block
                              std::move(owner));
   journal_.must_sync_ = true;
   journal_.note(*this);
+  journal_.loop_.want_turn();  // also when removals had the log noted in an earlier turn
   return index;
 }
 
@@ -99,6 +100,7 @@ void Journal::close(storage::GroupUid uid, bool retire) {
   logs_.erase(found);
   if (!retire) return;
   batch_.put(Keyspace::hard_state, hard_state_key(uid), std::string(kRetired));
+  (void)erase_state(uid);  // what it misses, the next start sweeps
   open_.retired.push_back(uid);
   loop_.want_turn();
 }
@@ -163,6 +165,71 @@ void Journal::completed(std::uint64_t number, const Result<void>& result) {
   for (auto& done : ticket.done) done();
   if (progress_) progress_();
   loop_.want_turn();
+}
+
+// ---- start-up -----------------------------------------------------------------------------------
+
+Result<void> Journal::recover(storage::GroupUid uid, broker::Queue& queue) {
+  const std::string prefix = queue_state_key(uid, {});
+  auto covered = store_.get(Keyspace::hard_state, hard_state_key(uid));
+  if (!covered) return covered.error();
+  std::uint64_t checkpoint = 0;
+  if (*covered && (*covered)->size() != 8)
+    return make_error(Errc::corruption, "the checkpoint of log " + std::to_string(uid) + " is damaged");
+  if (*covered) checkpoint = load_be<std::uint64_t>((*covered)->data());
+  auto chunks = store_.scan(Keyspace::queue_state, prefix, queue_state_key(uid + 1, {}));
+  if (!chunks) return chunks.error();
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (; (*chunks)->valid(); (*chunks)->next())
+    rows.emplace_back((*chunks)->key().substr(8), (*chunks)->value());
+  if (auto status = (*chunks)->status(); !status) return status;
+  if (auto restored = queue.restore(rows); !restored) return restored;
+  auto entries = store_.scan(Keyspace::log, storage::log_key(uid, checkpoint + 1),
+                             storage::log_key(uid + 1, 0));
+  if (!entries) return entries.error();
+  broker::LogIndex last = checkpoint;
+  for (; (*entries)->valid(); (*entries)->next()) {
+    const auto index = load_be<std::uint64_t>((*entries)->key().data() + 8);
+    if (index != last + 1)
+      return make_error(Errc::corruption, "log " + std::to_string(uid) + " has a gap: entry " +
+                                              std::to_string(last + 1) + " is missing");
+    last = index;
+    const BlockRef block = Block::copy_of((*entries)->value());
+    if (auto replayed = queue.replay(last, block->bytes(), block); !replayed) return replayed;
+  }
+  if (auto status = (*entries)->status(); !status) return status;
+  queue.recovered();
+  logs_.at(uid)->continue_at(last + 1);
+  // The new checkpoint tells the store what is dead, and spares the next start this replay.
+  if (last > checkpoint) queue.checkpoint();
+  return {};
+}
+
+Result<void> Journal::sweep_retired() {
+  auto states = store_.scan(Keyspace::hard_state, {}, {});
+  if (!states) return states.error();
+  for (; (*states)->valid(); (*states)->next()) {
+    if ((*states)->value() != kRetired || (*states)->key().size() != 8) continue;
+    const auto uid = load_be<std::uint64_t>((*states)->key().data());
+    auto left = store_.scan(Keyspace::log, storage::log_key(uid, 0), storage::log_key(uid + 1, 0));
+    if (!left) return left.error();
+    if (auto erased = erase_state(uid); !erased) return erased;
+    if ((*left)->valid())
+      store_.retire(uid);
+    else if (auto status = (*left)->status(); !status)
+      return status;
+    else
+      batch_.erase(Keyspace::hard_state, hard_state_key(uid));
+  }
+  return (*states)->status();
+}
+
+Result<void> Journal::erase_state(storage::GroupUid uid) {
+  auto rows = store_.scan(Keyspace::queue_state, queue_state_key(uid, {}), queue_state_key(uid + 1, {}));
+  if (!rows) return rows.error();
+  for (; (*rows)->valid(); (*rows)->next())
+    batch_.erase(Keyspace::queue_state, std::string((*rows)->key()));
+  return (*rows)->status();
 }
 
 void Journal::read(storage::GroupUid uid, broker::LogIndex index) {

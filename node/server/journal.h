@@ -57,6 +57,12 @@ class Journal {
   LocalLog& open(storage::GroupUid uid);
   void close(storage::GroupUid uid, bool retire);
   LocalLog* find(storage::GroupUid uid) const;
+  /// Start-up: brings a queue to where its checkpoint and the records behind it say, and its log to
+  /// the end of both. Requires: open(uid), attached. Errors: corruption, unsupported, io.
+  Result<void> recover(storage::GroupUid uid, broker::Queue& queue);
+  /// Start-up: tells the store of deleted queues whose records it still holds, and forgets those
+  /// of which nothing is left.
+  Result<void> sweep_retired();
   /// Hands the gathered batch to the committer. At the end of each turn.
   void flush();
   /// As flush, also when only lazy records wait. From a timer.
@@ -86,6 +92,7 @@ class Journal {
   void submit(storage::Durability durability);
   void completed(std::uint64_t number, const Result<void>& result);
   void note(LocalLog& log);
+  Result<void> erase_state(storage::GroupUid uid);
   void read(storage::GroupUid uid, broker::LogIndex index);
 
   Loop& loop_;
