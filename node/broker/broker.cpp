@@ -188,17 +188,17 @@ std::shared_ptr<Queue> Broker::queue(std::string_view vhost, std::string_view na
 
 // ---- messages -----------------------------------------------------------------------------------
 
-void Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
-                              std::span<const std::string> keys, std::string_view props,
-                              std::string_view body) {
-  if (keys.empty()) return;
+std::size_t Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
+                                     std::span<const std::string> keys, std::string_view props,
+                                     std::string_view body, Publisher* publisher) {
+  if (keys.empty()) return 0;
   amqp::PropertiesScan scan;
-  if (!amqp::scan_properties(props, scan)) return;
+  if (!amqp::scan_properties(props, scan)) return 0;
   std::vector<std::string_view> extra(keys.begin() + 1, keys.end());
   std::vector<metadata::QueueUid> uids;
   vhost.router.route(exchange, keys[0], extra, scan.headers, uids, props);
-  if (uids.empty()) return;
-  PublishBatchRef batch(new PublishBatch(nullptr));
+  if (uids.empty()) return 0;
+  PublishBatchRef batch(new PublishBatch(publisher));
   const std::string_view key = keys[0];
   batch->block = Block::make(record_bytes(exchange.size(), key.size(), props.size(), body.size()));
   RecordHeader header{};
@@ -218,6 +218,7 @@ void Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
   for (const auto uid : uids)
     if (auto target = queue(uid)) target->publish(*batch, {&record, 1});
   batch->answered();
+  return uids.size();
 }
 
 void Broker::dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) {

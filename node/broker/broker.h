@@ -120,10 +120,11 @@ class Broker final : public QueueHost {
   AppliedPolicies policies_for(const metadata::ExchangeDef& def) const;
 
   // ---- messages ----
-  /// Publishes a message of the broker's own (dead letters, traces, events): no confirm.
-  void publish_internal(VhostRuntime& vhost, std::string_view exchange,
-                        std::span<const std::string> keys, std::string_view props,
-                        std::string_view body);
+  /// Publishes a message of the broker's own (dead letters, traces, events). Gives the number of
+  /// queues it went to; when that is not 0, `publisher` hears when all of them have it.
+  std::size_t publish_internal(VhostRuntime& vhost, std::string_view exchange,
+                               std::span<const std::string> keys, std::string_view props,
+                               std::string_view body, Publisher* publisher = nullptr);
   /// Firehose copies (OBS-02) of a publish and of a delivery; only while the vhost is traced.
   void trace_publish(VhostRuntime& vhost, Session& session, std::uint16_t channel,
                      MessageView message, const std::vector<std::string>& queues);

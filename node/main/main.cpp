@@ -2,6 +2,7 @@
 // names. The composition root.
 
 #include "node/config/config.h"
+#include "node/http/management.h"
 #include "node/server/node.h"
 
 #ifdef WARREN_WITH_CTL
@@ -83,7 +84,10 @@ int server_main(const std::vector<std::string>& args) {
     std::perror("Error: cannot detach");
     return 71;
   }
-  return warren::server::Node(std::move(*config)).run();
+  warren::server::Node running(std::move(*config));
+  warren::http::Management management(running);
+  running.on_plugins([&management](const auto& plugins) { return management.apply(plugins); });
+  return running.run();
 }
 
 }  // namespace

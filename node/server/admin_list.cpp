@@ -57,6 +57,10 @@ json::object queue_row(AdminCall& call, const broker::Queue& queue) {
 void list_queues(AdminCall& call) {
   if (call.flag("offline")) return done(call);
   const auto* vhost = call.broker().catalogue().find_vhost(call.vhost());
+  if (call.args.contains("name")) {  // only this one
+    if (auto queue = call.broker().queue(call.vhost(), call.text("name"))) call.sink->row(queue_row(call, *queue));
+    return done(call);
+  }
   for (const auto& [name, def] : vhost->queues)
     if (auto queue = call.broker().queue(def.uid))
       if (!call.sink->row(queue_row(call, *queue))) return;

@@ -132,6 +132,8 @@ void export_all(AdminCall& call) {
 
 void import_all(AdminCall& call) {
   broker::ImportOptions options;
+  options.vhost = call.text("into_vhost");
+  options.user = call.text("as_user");
   options.password_hashing = call.node.settings().access.password_hashing;
   options.default_queue_type = call.broker().options().default_queue_type;
   options.random = [app = call.app](std::span<std::uint8_t> into) {

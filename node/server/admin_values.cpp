@@ -91,6 +91,8 @@ json::array listeners_json(const Node& node) {
     for (const auto& listener : mutable_node.app()->listeners())
       add(listener->interface(), listener->port(), listener->tls() ? "amqp/ssl" : "amqp",
           listener->tls() ? "AMQP 0-9-1 and AMQP 1.0 over TLS" : "AMQP 0-9-1 and AMQP 1.0");
+  for (const auto& plugin : node.plugin_listeners)
+    add(plugin.interface, plugin.port, plugin.protocol.c_str(), plugin.purpose.c_str());
   add("[::]", node.control_port(), "clustering", "inter-node and CLI tool communication");
   return out;
 }

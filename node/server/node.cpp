@@ -210,10 +210,18 @@ std::vector<std::string> Node::enabled_plugins() const {
   return names;
 }
 
-Result<void> Node::plugins_changed() { return app_running_ ? app_->apply_plugins(enabled_plugins()) : Result<void>{}; }
+Result<void> Node::plugins_changed() {
+  if (!app_running_) return {};
+  const auto names = enabled_plugins();
+  auto applied = app_->apply_plugins(names);
+  if (!plugins_hook_) return applied;
+  auto served = plugins_hook_(names);
+  return applied ? served : applied;
+}
 
 void Node::stop_app(std::function<void()> done) {
   if (!app_running_) return done();
+  if (plugins_hook_) (void)plugins_hook_({});
   app_running_ = false;
   app_->stop([this, done = std::move(done)] {
     // The app is on the stack of whoever tells us; it goes with the next turn.

@@ -48,6 +48,17 @@ class Node final : public transport::Handler {
   Result<void> start_app();
   /// Reads the enabled_plugins file again and acts on it.
   Result<void> plugins_changed();
+  /// What starts and stops services of plugins: told the enabled ones, and none while the app stops.
+  /// Set once before run().
+  void on_plugins(std::function<Result<void>(const std::vector<std::string>&)> hook) {
+    plugins_hook_ = std::move(hook);
+  }
+  struct PluginListener {
+    std::string protocol, interface;
+    int port{0};
+    std::string purpose;
+  };
+  std::vector<PluginListener> plugin_listeners;  ///< kept by the hook; for listings
   void stop_app(std::function<void()> done);
   /// Ends the process in good order.
   void shut_down(const std::string& why);
@@ -71,6 +82,7 @@ class Node final : public transport::Handler {
   std::unique_ptr<transport::ControlServer> control_;
   transport::NodeRegistration registration_;
   std::unique_ptr<App> app_;
+  std::function<Result<void>(const std::vector<std::string>&)> plugins_hook_;
   boost::asio::signal_set signals_;
   bool app_running_{false};
   bool booting_{false};

@@ -1,0 +1,75 @@
+#pragma once
+// One request on its way to an answer: who asks, for what, and the ways to answer. Handlers get it,
+// ask the node through the control methods (docs/control-methods.md) or the broker, and answer once.
+
+#include "node/http/message.h"
+#include "node/http/routes.h"
+#include "node/server/node.h"
+
+#include <boost/json.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace warren::http {
+
+/// Owner: the loop's thread; kept alive by whoever will answer. The first answer counts.
+class Call : public std::enable_shared_from_this<Call> {
+ public:
+  Call(server::Node& node, Request request, std::function<void(Response)> answer)
+      : node(node), request(std::move(request)), answer_(std::move(answer)) {}
+
+  server::Node& node;
+  const Request request;
+  PathParameters parameters;
+  metadata::UserDef user;
+
+  server::App& app() { return *node.app(); }
+  broker::Broker& broker() { return node.app()->broker(); }
+  /// A path parameter; "" when the pattern has none of that name.
+  std::string at(std::string_view name) const;
+  bool has_tag(Tag tag) const { return tags_allow(user.tags, tag); }
+  /// Monitors see every vhost, others those they may enter.
+  bool sees(std::string_view vhost);
+  /// The vhosts of the path, or all that the user sees.
+  std::vector<std::string> vhosts();
+
+  // ---- answers
+  void ok(const boost::json::value& value);
+  /// An array, after columns, sort, filter and pages as the query asks (listing.h).
+  void list(boost::json::array rows);
+  void created_or_updated(bool existed);
+  void no_content();
+  void fail(int status, std::string_view error, std::string_view reason);
+  void fail(const Error& error);
+  void not_found();
+  void respond(Response response);
+
+  // ---- asking the node
+  /// The rows of a control method that answers at once.
+  boost::json::array rows(std::string_view method, const boost::json::object& args);
+  /// The result of a control method that answers at once.
+  boost::json::value result(std::string_view method, const boost::json::object& args = {});
+  /// Runs a control method; errors are answered here, else `then` answers.
+  void run(std::string_view method, const boost::json::object& args, std::function<void()> then);
+  /// Applies a command to the catalogue; the same.
+  void apply(const metadata::Command& command, std::function<void()> then);
+
+  /// The body as a JSON object; an empty body is an empty object. False after a 400.
+  bool read_body(boost::json::object& out);
+
+ private:
+  std::function<void(Response)> answer_;
+};
+
+/// Answers one request, from the page to a 404; `answer` is called once, now or later.
+void handle(server::Node& node, Request request, std::function<void(Response)> answer);
+/// Whether these credentials are right: asked before a large body is read.
+bool credentials_ok(server::Node& node, const Request& request);
+
+/// {"error": ..., "reason": ...}
+Response error_response(int status, std::string_view error, std::string_view reason);
+
+}  // namespace warren::http
