@@ -112,7 +112,7 @@ void status(AdminCall& call) {
       {"listeners", listeners_json(call.node)}, {"data_directory", settings.data_dir},
       {"raft_data_directory", settings.data_dir + "/store"},
       {"config_files", strings_json(call.node.config().files())},
-      {"log_files", strings_json(call.node.log().places())}, {"active_plugins", json::array{}},
+      {"log_files", strings_json(call.node.log().places())}, {"active_plugins", strings_json(call.node.running_plugins())},
       {"enabled_plugin_file", settings.enabled_plugins_file},
       {"file_descriptors",
        json::object{{"total_limit", static_cast<std::uint64_t>(files.rlim_cur)}, {"total_used", open_files()},
@@ -306,6 +306,12 @@ void plugins_changed(AdminCall& call) {
   call.sink->done(json::object{{"started", json::array{}}, {"stopped", json::array{}}});
 }
 
+void list_plugins(AdminCall& call) {
+  for (const auto& name : call.node.running_plugins())
+    call.sink->row({{"name", name}, {"version", kCompatible}, {"running", true}});
+  done(call);
+}
+
 void plugin_directories(AdminCall& call) {
   call.sink->done(json::object{{"plugin_archives_directory", ""}, {"plugin_expansion_directory", ""},
                                {"enabled_plugins_file", call.node.settings().enabled_plugins_file}});
@@ -342,6 +348,7 @@ void add_status_methods(AdminTable& table) {
   table["resume_listeners"] = {Needs::app, resume_listeners};
   table["force_gc"] = {Needs::nothing, done};
   table["plugins_changed"] = {Needs::nothing, plugins_changed};
+  table["list_plugins"] = {Needs::nothing, list_plugins};
   table["plugin_directories"] = {Needs::nothing, plugin_directories};
 }
 

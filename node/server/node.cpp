@@ -214,6 +214,12 @@ Result<void> Node::plugins_changed() {
   if (!app_running_) return {};
   const auto names = enabled_plugins();
   auto applied = app_->apply_plugins(names);
+  running_plugins_.clear();
+  for (const auto& name : names) {
+    if (name == "rabbitmq_event_exchange" || name == "rabbitmq_management") running_plugins_.push_back(name);
+    if (name == "rabbitmq_management")
+      for (const char* part : {"rabbitmq_management_agent", "rabbitmq_web_dispatch"}) running_plugins_.emplace_back(part);
+  }
   if (!plugins_hook_) return applied;
   auto served = plugins_hook_(names);
   return applied ? served : applied;
@@ -222,6 +228,7 @@ Result<void> Node::plugins_changed() {
 void Node::stop_app(std::function<void()> done) {
   if (!app_running_) return done();
   if (plugins_hook_) (void)plugins_hook_({});
+  running_plugins_.clear();
   app_running_ = false;
   app_->stop([this, done = std::move(done)] {
     // The app is on the stack of whoever tells us; it goes with the next turn.

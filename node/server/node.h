@@ -53,6 +53,8 @@ class Node final : public transport::Handler {
   void on_plugins(std::function<Result<void>(const std::vector<std::string>&)> hook) {
     plugins_hook_ = std::move(hook);
   }
+  /// The plugins that this server has something for and that are on, with what they bring along.
+  const std::vector<std::string>& running_plugins() const { return running_plugins_; }
   struct PluginListener {
     std::string protocol, interface;
     int port{0};
@@ -83,6 +85,7 @@ class Node final : public transport::Handler {
   transport::NodeRegistration registration_;
   std::unique_ptr<App> app_;
   std::function<Result<void>(const std::vector<std::string>&)> plugins_hook_;
+  std::vector<std::string> running_plugins_;
   boost::asio::signal_set signals_;
   bool app_running_{false};
   bool booting_{false};
