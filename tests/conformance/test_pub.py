@@ -42,6 +42,49 @@ def test_PUB_01_numbers_are_per_channel(env):
 
 
 @case()
+def test_PUB_01_more_behind_slow_methods_than_is_kept(env):
+    """Reading pauses while a channel waits for the disc with its hands full, and goes on after."""
+    conn = env.conn()
+    ch = conn.channel()
+    ch.confirm()
+    names = [env.name() for _ in range(60)]
+    script = [frame(METHOD, ch.number, method_payload(
+        "queue.declare", queue=q, durable=True)) for q in names]
+    body = b"x" * 20000
+    one = (frame(METHOD, ch.number, method_payload(
+        "basic.publish", exchange="", routing_key=names[0]))
+        + frame(CONTENT_HEADER, ch.number, header_payload(
+            len(body), {"delivery_mode": 2}))
+        + frame(BODY, ch.number, body))
+    conn.send(b"".join(script) + one * 400)
+    for _ in names:
+        ch.wait("queue.declare-ok")
+    acked, nacked = ch.wait_confirms(400)
+    eq((len(acked), len(nacked)), (400, 0))
+    for q in names:
+        ch.delete(q)
+
+
+@case()
+def test_PUB_01_one_channel_to_thousands_of_queues(env):
+    """What a channel remembers of its queues is bounded, and starting anew loses nothing."""
+    ch = env.ch()
+    ch.confirm()
+    names = [env.name() for _ in range(4200)]
+    for q in names:
+        ch.send("queue.declare", queue=q, exclusive=True)
+    for q in names:
+        ch.wait("queue.declare-ok")
+    for i, q in enumerate(names):
+        ch.publish("", q)
+        if i > 4000:  # one publish per turn: nothing else is gathered when the bound is reached
+            ch.sync()
+    acked, nacked = ch.wait_confirms(4200)
+    eq((len(acked), len(nacked)), (4200, 0))
+    eq(ch.declare(names[-1], exclusive=True).message_count, 1)
+
+
+@case()
 def test_PUB_01_publishes_before_select_do_not_count(env):
     ch = env.ch()
     ch.publish("", "nowhere")
