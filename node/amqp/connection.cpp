@@ -42,6 +42,7 @@ bool Connection::client_can(std::string_view capability) const {
 // ---- input ------------------------------------------------------------------------------------
 
 std::size_t Connection::on_bytes(std::string_view bytes, Millis now) {
+  const Inside inside(depth_);
   now_ = now;
   last_received_ = now;
   std::size_t done = 0;
@@ -350,7 +351,7 @@ void Connection::on_disconnected(const std::string& why) {
   if (!told) handler_.on_closing(why);
   output_.clear();
   state_ = ConnectionState::closed;
-  graveyard_.clear();
+  if (depth_ == 0) graveyard_.clear();
 }
 
 void Connection::close(const AmqpError& error) {
@@ -407,7 +408,7 @@ void Connection::end_turn() {
     if (s->handler) s->handler->on_turn_end();
   }
   dirty_.clear();
-  graveyard_.clear();
+  if (depth_ <= 1) graveyard_.clear();
 }
 
 }  // namespace warren::amqp

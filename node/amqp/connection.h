@@ -198,6 +198,15 @@ class Connection {
   FieldTable client_properties_;
   std::vector<std::unique_ptr<Slot>> channels_;
   std::vector<std::uint16_t> dirty_;
+  /// Calls of ours that a handler may be in; an answer for one channel can come inside another's.
+  struct Inside {
+    explicit Inside(int& depth) : depth_(depth) { ++depth_; }
+    ~Inside() { --depth_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    int& depth_;
+  };
+  int depth_{0};
   std::vector<std::unique_ptr<ChannelHandler>> graveyard_;  // ended in the middle of their own call
 };
 

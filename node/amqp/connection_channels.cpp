@@ -64,6 +64,7 @@ void Connection::channel_error(std::uint16_t channel, const AmqpError& error) {
 }
 
 void Connection::channel_ready(std::uint16_t channel) {
+  const Inside inside(depth_);
   drain_inbox(channel);
   end_turn();
 }
@@ -98,6 +99,7 @@ void Connection::gate_changed() {
   if (gate_ == PublishGate::open) return;
   gate_ = handler_.publish_gate();
   if (gate_ != PublishGate::open) return;
+  const Inside inside(depth_);
   for (std::size_t n = 1; n < channels_.size(); ++n) drain_inbox(static_cast<std::uint16_t>(n));
   end_turn();
 }

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -88,6 +89,8 @@ class FakeBroker final : public ConnectionHandler {
   std::set<MethodId> slow;
   /// Methods that raise an error on their channel, from inside the call.
   std::map<MethodId, AmqpError> failing;
+  /// What happens inside the call of a method.
+  std::map<MethodId, std::function<void()>> during;
   Connection* connection{nullptr};
   int live_channels{0};
   int closings{0};
@@ -104,6 +107,12 @@ inline void FakeChannel::on_method(MethodId id, std::string_view arguments) {
   in_order();
   broker_.log.push_back(std::to_string(number_) + " method " + std::to_string(id >> 16) + "." +
                         std::to_string(id & 0xFFFF) + " " + std::string(arguments));
+  if (auto found = broker_.during.find(id); found != broker_.during.end()) {
+    const int before = broker_.live_channels;
+    found->second();
+    EXPECT_EQ(broker_.live_channels, before) << "destroyed inside a call";
+    return;
+  }
   if (broker_.slow.contains(id)) broker_.busy.insert(number_);
   if (auto found = broker_.failing.find(id); found != broker_.failing.end())
     broker_.connection->channel_error(number_, found->second);

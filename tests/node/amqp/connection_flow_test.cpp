@@ -181,6 +181,22 @@ TEST(ConnectionBusy, ReadingPausesAtTheBoundAndGoesOn) {
     EXPECT_EQ(client.broker.log[1 + i * 3], "1 publish k" + std::to_string(i));
 }
 
+TEST(ConnectionBusy, AnAnswerInsideAnotherCallMayCloseTheConnection) {
+  Client client;
+  client.run({1, 2});
+  client.broker.slow = {QueueDeclare::kId};
+  // Channel 2 waits; behind it lies what closes the connection. Its answer comes while channel 1
+  // is in a call, so the handler of channel 1 must outlive that call.
+  client.send(encode_frame(2, QueueDeclare{}) + encode_frame(2, ChannelOpen{}));
+  client.broker.during[BasicGet::kId] = [&] {
+    client.broker.busy.clear();
+    client.connection.channel_ready(2);
+  };
+  client.send(1, BasicGet{});
+  EXPECT_EQ(client.connection.state(), ConnectionState::closing);
+  EXPECT_EQ(client.broker.live_channels, 0);
+}
+
 TEST(ConnectionBusy, AnErrorThrowsTheInboxAway) {
   ConnectionLimits limits;
   limits.inbox_bytes = 1'000;
