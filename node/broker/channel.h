@@ -129,6 +129,9 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   bool apply_settle(std::uint64_t tag, bool multiple, Settle how);
   void settle_range(std::size_t from, std::size_t to, Settle how);
   void trim_unacked();
+  /// Keeps an ended consumer for its deliveries; forgets those that have none left.
+  void retire(std::unique_ptr<ChannelConsumer> consumer);
+  void remember_got_from(const std::shared_ptr<Queue>& queue);
 
   // topology (channel_topology.cpp)
   void on_exchange_declare(std::string_view arguments);
@@ -211,6 +214,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   // consuming
   std::map<std::string, std::unique_ptr<ChannelConsumer>, std::less<>> consumers_;
   std::vector<std::unique_ptr<ChannelConsumer>> retired_;  // ended; kept for deliveries not settled
+  std::size_t retired_look_{64};       // look through retired_ at this size
   std::deque<Unacked> unacked_;
   std::size_t settled_inside_{0};      // tombstones in unacked_
   std::uint64_t next_tag_{1};
@@ -218,6 +222,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::uint32_t shared_prefetch_{0}, shared_unacked_{0};
   HolderId get_holder_;
   std::map<metadata::QueueUid, std::shared_ptr<QueueEndpoint>> got_from_;
+  std::size_t got_from_look_{64};      // look through got_from_ at this size
   std::string reply_tag_, reply_token_;
 
   // transactions

@@ -4,6 +4,7 @@
 #include "node/broker/delivery_headers.h"
 
 #include <algorithm>
+#include <set>
 
 namespace warren::broker {
 
@@ -88,8 +89,9 @@ void Channel::consumer_cancelled(ChannelConsumer& consumer) {
   const std::string tag = consumer.tag();
   auto found = consumers_.find(tag);
   if (found == consumers_.end()) return;
-  retired_.push_back(std::move(found->second));
+  auto gone = std::move(found->second);
   consumers_.erase(found);
+  retire(std::move(gone));
   if (!session_.connection().client_can("consumer_cancel_notify")) return;
   amqp::BasicCancel method;
   method.consumer_tag = tag;
@@ -99,7 +101,11 @@ void Channel::consumer_cancelled(ChannelConsumer& consumer) {
 
 void Channel::resume_consumers() {
   for (auto& [tag, consumer] : consumers_) {
-    if (!consumer->starved || !delivery_allowed()) continue;
+    if (!consumer->starved) continue;
+    if (!delivery_allowed()) {
+      if (!session_.output_open()) session_.starve();  // the drained output asks again
+      continue;
+    }
     consumer->starved = false;
     consumer->queue()->resume(consumer->holder());
   }
@@ -209,9 +215,10 @@ void Channel::on_cancel(std::string_view arguments) {
   if (!read(arguments, method)) return;
   const std::string tag(method.consumer_tag);
   if (auto found = consumers_.find(tag); found != consumers_.end()) {
-    retired_.push_back(std::move(found->second));
+    auto ended = std::move(found->second);
     consumers_.erase(found);
-    const ChannelConsumer& gone = *retired_.back();
+    const ChannelConsumer& gone = *ended;
+    retire(std::move(ended));
     broker_.events().consumer(session_, number_, tag, gone.queue()->def(), !gone.no_ack(), false);
     gone.queue()->unsubscribe(gone.holder());
   } else if (!reply_tag_.empty() && tag == reply_tag_) {
@@ -236,7 +243,7 @@ void Channel::on_get(std::string_view arguments) {
   if (queue->def().type == metadata::QueueType::stream)
     return error(ReplyCode::not_implemented, "basic.get on a stream: " + where("queue", name),
                  method.kId);
-  if (!method.no_ack) got_from_.emplace(queue->def().uid, queue);
+  remember_got_from(queue);  // also without acks: a get that waits must end with the channel
   const bool no_ack = method.no_ack;
   auto resume = suspend();
   queue->get(get_holder_, no_ack, [this, alive = alive(), no_ack, queue, resume](const GetResult& got) {
@@ -376,6 +383,28 @@ void Channel::trim_unacked() {
     std::erase_if(unacked_, [](const Unacked& u) { return u.queue == nullptr; });
     settled_inside_ = 0;
   }
+}
+
+void Channel::retire(std::unique_ptr<ChannelConsumer> consumer) {
+  if (retired_.size() >= retired_look_) {
+    std::set<HolderId> holding;
+    for (const Unacked& u : unacked_)
+      if (u.queue != nullptr) holding.insert(u.holder);
+    std::erase_if(retired_, [&](const auto& ended) { return !holding.contains(ended->holder()); });
+    retired_look_ = std::max<std::size_t>(64, retired_.size() * 2);
+  }
+  retired_.push_back(std::move(consumer));
+}
+
+void Channel::remember_got_from(const std::shared_ptr<Queue>& queue) {
+  if (got_from_.size() >= got_from_look_) {
+    std::set<QueueEndpoint*> holding;
+    for (const Unacked& u : unacked_)
+      if (u.queue != nullptr && u.holder == get_holder_) holding.insert(u.queue);
+    std::erase_if(got_from_, [&](const auto& entry) { return !holding.contains(entry.second.get()); });
+    got_from_look_ = std::max<std::size_t>(64, got_from_.size() * 2);
+  }
+  got_from_.emplace(queue->def().uid, queue);
 }
 
 void Channel::check_timeouts(Millis now) {
