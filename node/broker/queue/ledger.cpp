@@ -25,9 +25,13 @@ Scan scan_records(const Block& block, std::span<const RecordRef> records) {
 Ledger::Ledger(QueueLog* log, const QueueOptions& options, MemoryBudget& budget, bool all_logged)
     : log_(log), options_(options), all_logged_(all_logged), pager_(runs_, log, options, budget) {}
 
-Ledger::~Ledger() {
+Ledger::~Ledger() { forget(); }
+
+void Ledger::forget() {
   for (std::uint64_t id = runs_.front_id(); id < runs_.end_id(); ++id)
     pager_.removed(runs_.at(id), runs_.at(id).live, true);
+  runs_.clear();
+  failures_.clear();
 }
 
 LogIndex Ledger::append_record(std::string head, std::string_view tail, BlockRef keep) {

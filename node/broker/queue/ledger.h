@@ -119,6 +119,8 @@ class Ledger {
   bool failed() const { return failed_; }
   /// Answers every batch still waiting, as accepted.
   void answer_all();
+  /// The queue is deleted: lets go of every message, since channels may keep the queue for a while.
+  void forget();
 
   // ---- recovery: restore, then replay in order, then recovered
   Result<void> restore(const std::vector<std::pair<std::string, std::string>>& rows);

@@ -160,6 +160,7 @@ void Queue::on_deleted() {
   deleted_ = true;
   ledger_.answer_all();
   dispatcher_.close();
+  ledger_.forget();
 }
 
 void Queue::checkpoint() {

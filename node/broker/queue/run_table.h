@@ -98,6 +98,11 @@ class RunTable {
       --dead_;
     }
   }
+  /// Forgets every run.
+  void clear() {
+    ring_.clear();
+    dead_ = 0;
+  }
   bool wants_compaction() const { return dead_ > 64 && dead_ > ring_.size() / 2; }
   /// Closes the gaps that dead runs left. Every id in `marks` goes on naming the same run, or the
   /// next one living.

@@ -252,7 +252,9 @@ TEST_F(QueueBasics, QUE32_DeletionCancelsAndAnswers) {
   FakeSink& sink = consume(1);
   publish({{"a"}}, 5);
   EXPECT_FALSE(publisher_.is_settled(5));
+  EXPECT_NE(budget_.used(), 0u);
   queue_->on_deleted();
+  EXPECT_EQ(budget_.used(), 0u) << "a channel may keep the queue for long, but not its messages";
   EXPECT_TRUE(publisher_.is_settled(5));
   EXPECT_EQ(sink.cancels, 1);
   publish({{"b"}}, 6);
