@@ -318,6 +318,8 @@ std::optional<std::string> Broker::connection_refused(const VhostRuntime& vhost,
            ") is reached";
   if (auto ok = access_.check_vhost_connections(user, vhost.name, vhost.connections); !ok)
     return ok.error().text;
+  const auto* limited = catalogue_.find_user(user);
+  if (limited == nullptr || limited->limits.empty()) return std::nullopt;  // nothing to count for
   const auto open = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& s) {
     return s.second->user() == user &&
            s.second->connection().state() == amqp::ConnectionState::running;
