@@ -11,6 +11,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -22,6 +23,7 @@ using storage::Keyspace;
 
 constexpr std::chrono::milliseconds kTick{500};
 constexpr std::chrono::milliseconds kLazyDelay{20};
+constexpr Millis kTimerMax = 24 * 3600 * 1000;
 constexpr int kStopTicks = 10;  // half seconds that clients get to answer connection.close
 
 std::uint64_t positive_or_none(std::int64_t value) {
@@ -274,14 +276,16 @@ amqp::ConnectionLimits App::connection_limits() const {
 // ---- running ------------------------------------------------------------------------------------
 
 void App::turn() {
+  if (down_) return;
   broker_->end_turn();
   journal_->flush();
   if (journal_->lazy_waiting() && !lazy_armed_) {
     lazy_armed_ = true;
     lazy_timer_.expires_after(kLazyDelay);
     lazy_timer_.async_wait([this](boost::system::error_code ec) {
+      if (ec) return;  // cancelled, perhaps by the end of the app
       lazy_armed_ = false;
-      if (!ec) journal_->flush_lazy();
+      if (!down_) journal_->flush_lazy();
     });
   }
   arm_timer();
@@ -291,9 +295,11 @@ void App::arm_timer() {
   const Millis next = broker_->next_timer();
   if (next == timer_at_ || next == 0) return;
   timer_at_ = next;
-  timer_.expires_after(std::chrono::milliseconds(std::max<Millis>(1, next - loop_.steady_ms() + 4)));
+  // A policy may name any number; the timer's nanoseconds must not overflow.
+  const Millis wait = std::clamp<Millis>(next - loop_.steady_ms() + 4, 1, kTimerMax);
+  timer_.expires_after(std::chrono::milliseconds(wait));
   timer_.async_wait([this](boost::system::error_code ec) {
-    if (ec) return;
+    if (ec || down_) return;
     timer_at_ = 0;
     loop_.refresh();
     broker_->on_time(loop_.steady_ms());
@@ -304,7 +310,7 @@ void App::arm_timer() {
 void App::tick() {
   ticker_.expires_after(kTick);
   ticker_.async_wait([this](boost::system::error_code ec) {
-    if (ec) return;
+    if (ec || down_) return;
     loop_.refresh();
     std::vector<std::shared_ptr<SocketSession>> all;
     for (auto& [key, session] : sockets_->sessions) all.push_back(session);
@@ -373,6 +379,7 @@ void App::finish_stop() {
   for (const auto& [uid, queue] : broker_->queues())
     if (queue->def().durable) queue->checkpoint();
   journal_->flush_lazy();
+  down_ = true;
   committer_->stop();
   // Completions of the last batches are in the loop; the app may go only behind them.
   loop_.post([this] {

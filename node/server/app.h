@@ -91,6 +91,7 @@ class App final : public broker::BrokerEnv {
   bool lazy_armed_{false};
   bool restoring_{false};
   bool stopping_{false};
+  bool down_{false};  // the committer has stopped: nothing may be written any more
   int stop_ticks_{0};
   std::optional<Error> restore_error_;
   std::function<void()> stopped_;

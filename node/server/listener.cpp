@@ -76,7 +76,7 @@ void Listener::accept() {
         auto timer = std::make_shared<asio::steady_timer>(shared_.loop.io());
         timer->expires_after(std::chrono::milliseconds(200));
         timer->async_wait([this, acceptor, timer](boost::system::error_code) {
-          if (acceptor == acceptor_ && acceptor->is_open()) accept();
+          if (acceptor->is_open() && acceptor == acceptor_) accept();  // closed = `this` may be gone
         });
       });
 }

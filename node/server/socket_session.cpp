@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kPieces = 64;
 constexpr Millis kTlsHandshakeMs = 5'000;
+constexpr Millis kLingerMs = 30'000;  // for a peer to take what a finished connection still has to say
 
 }  // namespace
 
@@ -119,6 +120,7 @@ bool SocketSession::feed(std::string_view bytes) {
     if (n == 0 || session_->connection().paused()) break;
   }
   feeding_ = false;
+  if (session_->connection().finished()) done = bytes.size();  // nobody takes it any more
   note_opened();
   if (done == bytes.size()) {
     if (kept_.capacity() > 4096) std::string().swap(kept_);
@@ -137,6 +139,7 @@ bool SocketSession::feed_tls(std::string_view ciphertext) {
   const auto result = tls_->decrypt(ciphertext, plain);
   if (tls_->established() && !session_) begin_session();
   if (!result) {
+    if (session_ && plain.size() > before) feed(plain);  // what came before the end still counts
     if (session_) session_->disconnected(result.error().text);
     else
       shared_.broker.log().warning(LogArea::connection, "TLS connection refused: {}", result.error().text);
@@ -250,7 +253,14 @@ void SocketSession::wait_writable() {
 
 void SocketSession::tick() {
   if (closed_) return;
-  if (session_) return session_->tick();
+  if (session_) {
+    session_->tick();
+    if (closed_ || !session_->connection().finished()) return;
+    const Millis now = shared_.loop.steady_ms();
+    if (finished_ == 0) finished_ = now;
+    if (now - finished_ > kLingerMs) close();
+    return;
+  }
   if (shared_.loop.steady_ms() - opened_ > kTlsHandshakeMs) drop("TLS handshake took too long");
 }
 

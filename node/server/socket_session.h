@@ -70,6 +70,7 @@ class SocketSession final : public broker::SessionDriver,
   std::optional<broker::Session> session_;
   std::string kept_;          // read, not yet taken by the session
   Millis opened_;
+  Millis finished_{0};        // when the connection was found finished, output still waiting
   bool reading_{false};
   bool writing_{false};       // waits for the socket to take more
   bool closed_{false};

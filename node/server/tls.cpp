@@ -99,6 +99,7 @@ TlsFilter::TlsFilter(const TlsContext& context) : ssl_(SSL_new(context.get())) {
 TlsFilter::~TlsFilter() { SSL_free(ssl_); }
 
 Result<void> TlsFilter::decrypt(std::string_view ciphertext, std::string& plain) {
+  ERR_clear_error();  // SSL_get_error looks at the thread's queue, whoever left something in it
   BIO_write(SSL_get_rbio(ssl_), ciphertext.data(), static_cast<int>(ciphertext.size()));
   if (!established_) {
     const int result = SSL_do_handshake(ssl_);
@@ -128,7 +129,10 @@ Result<void> TlsFilter::decrypt(std::string_view ciphertext, std::string& plain)
 void TlsFilter::encrypt(std::string_view plain) {
   while (!plain.empty()) {
     const int n = SSL_write(ssl_, plain.data(), static_cast<int>(std::min<std::size_t>(plain.size(), 1 << 20)));
-    if (n <= 0) break;
+    if (n <= 0) {
+      ERR_clear_error();
+      break;
+    }
     plain.remove_prefix(static_cast<std::size_t>(n));
   }
 }
