@@ -163,7 +163,11 @@ bool Connection::take_frame(std::uint8_t type, std::uint16_t channel, std::strin
     frame_error(ReplyCode::frame_error, "method frame without a method");
     return true;
   }
-  connection_method(load_be<MethodId>(payload.data()), payload.substr(4));
+  const auto id = load_be<MethodId>(payload.data());
+  // What a client sent before it closes is done first, as with RabbitMQ.
+  close_waits_ = id == ConnectionClose::kId && state_ == ConnectionState::running && inbox_bytes_ > 0;
+  if (close_waits_) return false;
+  connection_method(id, payload.substr(4));
   return true;
 }
 

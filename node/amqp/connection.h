@@ -116,8 +116,11 @@ class Connection {
   void alarm_changed(bool active, std::string_view reason);
 
   Output& output() { return output_; }
-  /// Reading must stop: a channel's inbox is full, or the publish gate is shut.
-  bool paused() const { return gate_ != PublishGate::open || inbox_bytes_ > limits_.inbox_bytes; }
+  /// Reading must stop: a channel's inbox is full, the publish gate is shut, or the client closes
+  /// while channels still have something to do.
+  bool paused() const {
+    return gate_ != PublishGate::open || inbox_bytes_ > (close_waits_ ? 0 : limits_.inbox_bytes);
+  }
   /// The driver writes what is left and closes the socket.
   bool finished() const { return state_ == ConnectionState::closed; }
   ConnectionState state() const { return state_; }
@@ -181,6 +184,7 @@ class Connection {
   PublishGate gate_{PublishGate::open};
   bool blocked_told_{false};
   bool ever_published_{false};
+  bool close_waits_{false};      // for the inboxes
   bool deaf_{false};             // frames cannot be told apart any more: input is thrown away
   bool client_wants_blocked_{false};
   std::uint32_t frame_max_;

@@ -226,6 +226,54 @@ TEST(ConnectionBusy, ACloseWaitsForItsTurnInTheInbox) {
   EXPECT_EQ(client.broker.log[4], "1 closed");
 }
 
+TEST(ConnectionBusy, ACloseOfTheConnectionComesBehindWhatWasSentBefore) {
+  Client client;
+  client.run({1, 2});
+  client.broker.slow = {QueueDeclare::kId};
+  client.send(encode_frame(1, QueueDeclare{}) + publish_frames(1, "one", "m") +
+              encode_frame(2, QueueDeclare{}) + publish_frames(2, "two", "m") +
+              encode_frame(0, ConnectionClose{}));
+  EXPECT_TRUE(client.connection.paused());
+  EXPECT_TRUE(client.receive().empty());
+  client.ready(1);
+  EXPECT_TRUE(client.connection.paused());
+  client.ready(2);
+  EXPECT_EQ(client.only().id(), ConnectionCloseOk::kId);
+  EXPECT_TRUE(client.connection.finished());
+  EXPECT_EQ(client.broker.log, (Log{client.broker.log[0], client.broker.log[1], "1 publish one", "1 header 1 2",
+                                    "1 body m", "2 publish two", "2 header 1 2", "2 body m", "1 closed",
+                                    "2 closed", "closing: closed by the client"}));
+}
+
+TEST(ConnectionBusy, OurOwnCloseWaitsForNobody) {
+  Client client;
+  client.run();
+  client.broker.slow = {QueueDeclare::kId};
+  client.send(encode_frame(1, QueueDeclare{}) + publish_frames(1, "one", "m") +
+              encode_frame(0, ConnectionClose{}));
+  EXPECT_TRUE(client.connection.paused());
+  client.connection.close({ReplyCode::connection_forced, "shutdown"});
+  EXPECT_FALSE(client.connection.paused());
+  client.offer();
+  const auto frames = client.receive();
+  ASSERT_EQ(frames.size(), 2U);
+  EXPECT_EQ(frames[1].id(), ConnectionCloseOk::kId);
+  EXPECT_TRUE(client.connection.finished());
+}
+
+TEST(ConnectionBusy, NothingOvertakesAnInbox) {
+  Client client;
+  client.run();
+  client.broker.slow = {QueueDeclare::kId};
+  client.send(encode_frame(1, QueueDeclare{}) + publish_frames(1, "first", "m"));
+  client.broker.busy.clear();  // it is free, but has not said so yet
+  client.send(publish_frames(1, "second", "m"));
+  EXPECT_EQ(client.broker.log.size(), 1U);
+  client.ready(1);
+  EXPECT_EQ(client.broker.log.at(1), "1 publish first");
+  EXPECT_EQ(client.broker.log.at(4), "1 publish second");
+}
+
 TEST(ConnectionBusy, FramesOfAnOpenContentMayWaitToo) {
   Client client;
   client.run();
