@@ -90,7 +90,9 @@ std::size_t Connection::take_header(std::string_view bytes) {
 
 std::size_t Connection::take_frames(std::string_view bytes) {
   std::size_t done = 0;
-  while (!deaf_ && state_ != ConnectionState::closed && !paused()) {
+  // Answers that nobody reads hold further requests back: the driver offers the rest when it drained.
+  while (!deaf_ && state_ != ConnectionState::closed && !paused() &&
+         output_.size() <= limits_.output_bytes) {
     const std::string_view rest = bytes.substr(done);
     if (body_frame_channel_ != 0) {
       const std::size_t n = take_partial_body(rest);

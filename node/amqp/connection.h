@@ -28,6 +28,7 @@ struct ConnectionLimits {
   std::uint64_t body_max{512ULL << 20};   ///< announced size beyond this is a frame error
   Millis handshake_ms{10'000};
   Millis untrusted_close_ms{3'000};       ///< pause before an unauthenticated peer is dropped
+  std::size_t output_bytes{4 << 20};      ///< unsent bytes above which no frame is taken
   std::size_t inbox_bytes{1 << 20};       ///< frames kept for a busy channel before reading pauses
 };
 

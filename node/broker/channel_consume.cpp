@@ -73,7 +73,9 @@ void Channel::write_delivery(ChannelConsumer& consumer, const Delivery& delivery
 }
 
 void Channel::deliver_reply(MessageView message, const BlockRef& block) {
-  if (closed_) return;
+  // Replies are delivered at most once: who does not read them loses those beyond the bound.
+  constexpr std::size_t kUnreadReplies = 4 << 20;
+  if (closed_ || session_.output_bytes() > kUnreadReplies) return;
   auto& out = session_.connection().output();
   amqp::BasicDeliver method;
   method.consumer_tag = reply_tag_;

@@ -165,6 +165,11 @@ void Channel::begin_record(std::string_view props) {
       if (auto keys = collect_extra_keys(scan.headers, extra); !keys)
         return error(ReplyCode::precondition_failed, keys.error().text, BasicPublish::kId);
     }
+    if (targets_.size() > 4096) {  // the route at hand is made anew just below
+      if (batch_) flush_batch();
+      routes_.clear();
+      targets_.clear();
+    }
     Route made = make_route(exchange_, key_, extra, scan.headers, props);
     own_route_ = std::move(made);
     route_ = &own_route_;

@@ -128,6 +128,7 @@ bool SocketSession::feed(std::string_view bytes) {
   } else {
     kept_.assign(bytes.substr(done));
   }
+  output_pause_ = session_->output_bytes() > kOutputPause;
   if (session_->connection().finished() || !session_->connection().output().empty()) session_->touch();
   return !closed_;
 }
@@ -177,7 +178,7 @@ void SocketSession::want_read() {
       self->kept_.clear();
       if (!self->feed(bytes)) return;
     }
-    if (!self->session_->connection().paused()) self->wait_readable();
+    if (!self->session_->connection().paused() && !self->output_pause_) self->wait_readable();
   });
 }
 
