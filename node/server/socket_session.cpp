@@ -95,8 +95,7 @@ void SocketSession::on_readable() {
   const auto got = static_cast<std::size_t>(n);
   bool open;
   if (tls_) {
-    kept_.clear();
-    open = feed_tls({buffer + kept, got});
+    open = feed_tls({buffer + kept, got});  // what is kept is plain text; it goes in front of the new
   } else {
     if (session_) {
       session_->traffic().recv_oct += got;

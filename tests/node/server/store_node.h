@@ -95,6 +95,7 @@ class StoreNode final : public broker::BrokerEnv {
 
   broker::Broker& broker() { return *broker_; }
   Journal& journal() { return journal_; }
+  Loop& loop() { return loop_; }
   storage::InlineCommitter& committer() { return committer_; }
 
   // ---- broker::BrokerEnv
