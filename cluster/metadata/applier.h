@@ -38,6 +38,12 @@ class Applier {
   Result<void> operator()(const Bind& command);
   Result<void> operator()(const Unbind& command);
 
+  // apply_members.cpp
+  Result<void> operator()(const PutCluster& command);
+  Result<void> operator()(const PutMember& command);
+  Result<void> operator()(const RemoveMember& command);
+  Result<void> operator()(const DropTransient& command);
+
   Applied take() { return std::move(out_); }
 
   /// True when bindings between these two outlive a restart.
@@ -66,6 +72,8 @@ class Applier {
   void erase_bindings_to(Vhost& vhost, const std::string& destination, bool to_queue,
                          std::deque<std::string>& sources);
   void erase_queue(Vhost& vhost, const std::string& name, std::deque<std::string>& sources);
+  /// Deletes the queues that live on a node: all of them, or those that end with it.
+  void erase_queues_of(std::uint64_t home, bool only_transient);
   void erase_exchange(Vhost& vhost, const std::string& name, std::deque<std::string>& sources);
   /// Deletes those of `sources` that are auto-delete and have no binding left, and what follows.
   void sweep_auto_delete(Vhost& vhost, std::deque<std::string> sources);

@@ -68,6 +68,17 @@ const QueueDef* Catalogue::find_queue(QueueUid uid) const {
   return at == queues_by_uid_.end() ? nullptr : find_queue(at->second.first, at->second.second);
 }
 
+const MemberDef* Catalogue::find_member(std::uint64_t id) const {
+  const auto at = members_.find(id);
+  return at == members_.end() ? nullptr : &at->second;
+}
+
+const MemberDef* Catalogue::find_member(std::string_view name) const {
+  for (const auto& [id, member] : members_)
+    if (member.name == name) return &member;
+  return nullptr;
+}
+
 const UserDef* Catalogue::find_user(std::string_view name) const { return find_in(users_, name); }
 
 const PermissionDef* Catalogue::find_permission(std::string_view user,
@@ -142,7 +153,8 @@ bool Catalogue::has_bindings_from(std::string_view vhost, std::string_view sourc
 bool Catalogue::operator==(const Catalogue& other) const {
   return vhosts_ == other.vhosts_ && users_ == other.users_ && permissions_ == other.permissions_ &&
          topic_permissions_ == other.topic_permissions_ && parameters_ == other.parameters_ &&
-         queues_by_uid_ == other.queues_by_uid_;
+         queues_by_uid_ == other.queues_by_uid_ && cluster_ == other.cluster_ &&
+         members_ == other.members_;
 }
 
 // ---- invariants ---------------------------------------------------------------------------------
@@ -189,6 +201,14 @@ std::optional<std::string> Catalogue::check_invariants() const {
       return "permission of '" + key.second + "' on '" + key.first + "' without its objects";
   for (const auto& [user, list] : topic_permissions_)
     if (list.empty() || !users_.contains(user)) return "topic permissions without user " + user;
+  std::set<std::string_view> names;
+  bool disc = members_.empty();
+  for (const auto& [id, member] : members_) {
+    if (member.id != id || id == 0) return "member '" + member.name + "' under a foreign id";
+    if (!names.insert(member.name).second) return "two members are called '" + member.name + "'";
+    disc = disc || !member.ram;
+  }
+  if (!disc) return "a cluster without a disc node";
   for (const auto& [key, group] : parameters_)
     if (group.empty() || (!key.first.empty() && !vhosts_.contains(key.first)))
       return "parameters without vhost '" + key.first + "'";

@@ -45,11 +45,22 @@ struct DeletePolicy { std::string vhost, name; bool is_operator{false}; };
 struct PutParameter { ParameterDef def; };
 struct DeleteParameter { std::string vhost, component, name; };
 
+/// Founds the cluster (once; another id later is a conflict) or renames it (id "" = keep).
+struct PutCluster { ClusterDef def; };
+/// A node comes, or changes name or kind. `replaces` is the id under which the same node was a member
+/// before it lost its state: it goes in the same step, with the queues that lived there.
+struct PutMember { MemberDef def; std::uint64_t replaces{0}; };
+/// A node goes for good, with every queue that lives only there. The last disc node stays.
+struct RemoveMember { std::uint64_t id{0}; };
+/// A node was restarted or is held for dead: its exclusive and transient queues are gone.
+struct DropTransient { std::uint64_t home{0}; };
+
 using Command =
     std::variant<PutVhost, DeleteVhost, PutUser, DeleteUser, PutPermission, DeletePermission,
                  PutTopicPermission, DeleteTopicPermission, DeclareExchange, DeleteExchange,
                  DeclareQueue, DeleteQueue, DeleteQueues, Bind, Unbind, PutPolicy, DeletePolicy,
-                 PutParameter, DeleteParameter>;
+                 PutParameter, DeleteParameter, PutCluster, PutMember, RemoveMember,
+                 DropTransient>;
 
 // ---- effects: what the node must do after an apply, in order; idempotent ----------------------
 
@@ -64,10 +75,11 @@ struct BindingDeleted { BindingDef def; };
 struct PoliciesChanged { std::string vhost; };
 struct UserChanged { std::string name; };        ///< also deleted, permissions, limits
 struct ParametersChanged { std::string vhost, component, name; };
+struct MembersChanged {};                        ///< also the cluster's name
 
 using Effect = std::variant<VhostPut, VhostDeleted, ExchangePut, ExchangeDeleted, QueuePut,
                             QueueDeleted, BindingPut, BindingDeleted, PoliciesChanged, UserChanged,
-                            ParametersChanged>;
+                            ParametersChanged, MembersChanged>;
 
 /// A durable row that changed: key in storage Keyspace::meta, and its new bytes (nothing = erase).
 /// Transient objects produce none, nor do exclusive queues: both end with their node or connection.
@@ -150,6 +162,10 @@ class Catalogue {
   std::vector<PermissionDef> permissions() const;
   std::vector<TopicPermissionDef> topic_permissions() const;
   std::vector<ParameterDef> parameters() const;        ///< also the global ones
+  const ClusterDef& cluster() const { return cluster_; }
+  const std::map<std::uint64_t, MemberDef>& members() const { return members_; }
+  const MemberDef* find_member(std::uint64_t id) const;
+  const MemberDef* find_member(std::string_view name) const;
   /// Bindings of a destination queue or exchange / of a source exchange.
   std::vector<BindingDef> bindings_to(std::string_view vhost, std::string_view destination,
                                       bool to_queue) const;
@@ -181,6 +197,8 @@ class Catalogue {
   std::map<std::string, std::vector<TopicPermissionDef>, std::less<>> topic_permissions_;  // by user
   std::map<std::pair<std::string, std::string>, std::map<std::string, ParameterDef>> parameters_;
   std::map<QueueUid, std::pair<std::string, std::string>> queues_by_uid_;  // (vhost, name)
+  ClusterDef cluster_;
+  std::map<std::uint64_t, MemberDef> members_;
   QueueUid next_uid_{1};
   QueueUid reserved_uid_{1};  // the row says: every uid below may have been given out
   std::vector<std::string> restore_problems_;

@@ -61,6 +61,13 @@ struct FillCommand {
     out.set_component(c.component);
     out.set_name(c.name);
   }
+  void operator()(const PutCluster& c) { write(c.def, *to.mutable_put_cluster()); }
+  void operator()(const PutMember& c) {
+    write(c.def, *to.mutable_put_member()->mutable_member());
+    to.mutable_put_member()->set_replaces(c.replaces);
+  }
+  void operator()(const RemoveMember& c) { to.mutable_remove_member()->set_id(c.id); }
+  void operator()(const DropTransient& c) { to.mutable_drop_transient()->set_home(c.home); }
 };
 
 template <class Put, class Message>
@@ -138,6 +145,16 @@ Result<Command> decode_command(std::string_view bytes) {
       const auto& c = in.delete_parameter();
       return Command(DeleteParameter{c.vhost(), c.component(), c.name()});
     }
+    case pb::Command::kPutCluster: return read_def<PutCluster>(in.put_cluster());
+    case pb::Command::kPutMember: {
+      PutMember put;
+      if (!read(in.put_member().member(), put.def))
+        return make_error(Errc::corruption, "metadata command: bad value");
+      put.replaces = in.put_member().replaces();
+      return Command(std::move(put));
+    }
+    case pb::Command::kRemoveMember: return Command(RemoveMember{in.remove_member().id()});
+    case pb::Command::kDropTransient: return Command(DropTransient{in.drop_transient().home()});
     case pb::Command::KIND_NOT_SET: break;
   }
   return make_error(Errc::corruption, "metadata command: of no known kind");

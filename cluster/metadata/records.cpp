@@ -4,6 +4,8 @@ namespace warren::metadata {
 
 namespace {
 
+constexpr std::size_t kIdBytes = 16;
+
 template <class Limits, class Repeated>
 void write_limits(const Limits& from, Repeated& to) {
   for (const auto& [name, value] : from) {
@@ -123,6 +125,7 @@ void write(const QueueDef& from, pb::Queue& to) {
   to.set_auto_delete(from.auto_delete);
   to.set_arguments(from.arguments.encode());
   to.set_owner_connection(from.owner_connection);
+  to.set_home(from.home);
   to.set_user(from.user);
 }
 
@@ -136,6 +139,7 @@ bool read(const pb::Queue& from, QueueDef& to) {
   to.exclusive = from.exclusive();
   to.auto_delete = from.auto_delete();
   to.owner_connection = from.owner_connection();
+  to.home = from.home();
   to.user = from.user();
   return read_table(from.arguments(), to.arguments);
 }
@@ -184,6 +188,28 @@ void write(const ParameterDef& from, pb::Parameter& to) {
 bool read(const pb::Parameter& from, ParameterDef& to) {
   to = {from.vhost(), from.component(), from.name(), from.value()};
   return true;
+}
+
+void write(const ClusterDef& from, pb::Cluster& to) {
+  to.set_id(from.id);
+  to.set_name(from.name);
+}
+
+bool read(const pb::Cluster& from, ClusterDef& to) {
+  to = {from.id(), from.name()};
+  return to.id.empty() || to.id.size() == kIdBytes;
+}
+
+void write(const MemberDef& from, pb::Member& to) {
+  to.set_id(from.id);
+  to.set_node_id(from.node_id);
+  to.set_name(from.name);
+  to.set_ram(from.ram);
+}
+
+bool read(const pb::Member& from, MemberDef& to) {
+  to = {from.id(), from.node_id(), from.name(), from.ram()};
+  return to.id != 0 && to.node_id.size() == kIdBytes;
 }
 
 }  // namespace warren::metadata

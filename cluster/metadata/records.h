@@ -23,7 +23,7 @@ struct UidReservation {
 
 using RowObject =
     std::variant<VhostDef, UserDef, PermissionDef, TopicPermissionDef, ExchangeDef, QueueDef,
-                 BindingDef, PolicyDef, ParameterDef, UidReservation>;
+                 BindingDef, PolicyDef, ParameterDef, UidReservation, ClusterDef, MemberDef>;
 
 /// Keys: a letter for the kind, then each part of the identity, escaped so that parts cannot run
 /// into one another and order is kept.
@@ -42,6 +42,8 @@ void write(const QueueDef& from, pb::Queue& to);
 void write(const BindingDef& from, pb::Binding& to);
 void write(const PolicyDef& from, pb::Policy& to);
 void write(const ParameterDef& from, pb::Parameter& to);
+void write(const ClusterDef& from, pb::Cluster& to);
+void write(const MemberDef& from, pb::Member& to);
 [[nodiscard]] bool read(const pb::Vhost& from, VhostDef& to);
 [[nodiscard]] bool read(const pb::User& from, UserDef& to);
 [[nodiscard]] bool read(const pb::Permission& from, PermissionDef& to);
@@ -51,5 +53,7 @@ void write(const ParameterDef& from, pb::Parameter& to);
 [[nodiscard]] bool read(const pb::Binding& from, BindingDef& to);
 [[nodiscard]] bool read(const pb::Policy& from, PolicyDef& to);
 [[nodiscard]] bool read(const pb::Parameter& from, ParameterDef& to);
+[[nodiscard]] bool read(const pb::Cluster& from, ClusterDef& to);
+[[nodiscard]] bool read(const pb::Member& from, MemberDef& to);
 
 }  // namespace warren::metadata

@@ -48,6 +48,8 @@ Result<void> Catalogue::restore_row(std::string_view key, std::string_view value
     void operator()(ParameterDef&& o) {
       c.parameters_[{o.vhost, o.component}].insert_or_assign(o.name, o);
     }
+    void operator()(ClusterDef&& o) { c.cluster_ = std::move(o); }
+    void operator()(MemberDef&& o) { c.members_.insert_or_assign(o.id, o); }
     void operator()(UidReservation&& o) { c.next_uid_ = std::max(c.next_uid_, o.ceiling); }
   };
   std::visit([&](auto& o) { Restore{*this}(std::move(o)); }, *object);
@@ -130,6 +132,7 @@ std::vector<Effect> Catalogue::restored() {
     if (!vhost.policies.empty() || !vhost.operator_policies.empty())
       effects.emplace_back(PoliciesChanged{name});
   }
+  if (!members_.empty()) effects.emplace_back(MembersChanged{});
   for (const auto& [key, group] : parameters_)
     for (const auto& [name, parameter] : group)
       effects.emplace_back(ParametersChanged{key.first, key.second, name});
@@ -159,6 +162,8 @@ std::vector<RowChange> Catalogue::rows(RowScope scope) const {
     for (const auto& permission : list) add(permission);
   for (const auto& [key, group] : parameters_)
     for (const auto& [name, parameter] : group) add(parameter);
+  if (cluster_ != ClusterDef{}) add(cluster_);
+  for (const auto& [id, member] : members_) add(member);
   // A joining member counts on from where the others are; a restart skips what may be in use.
   if (reserved_uid_ > 1) add(UidReservation{all ? next_uid_ : reserved_uid_});
   return out;

@@ -57,6 +57,10 @@ struct KeyOf {
     return KeyBuilder('a').part(o.vhost).part(o.component).part(o.name).take();
   }
   std::string operator()(const UidReservation&) const { return "n"; }
+  std::string operator()(const ClusterDef&) const { return "c"; }
+  std::string operator()(const MemberDef& o) const {
+    return KeyBuilder('m').part(std::to_string(o.id)).take();
+  }
 };
 
 struct FillRow {
@@ -71,6 +75,8 @@ struct FillRow {
   void operator()(const BindingDef& o) { write(o, *row.mutable_binding()); }
   void operator()(const PolicyDef& o) { write(o, *row.mutable_policy()); }
   void operator()(const ParameterDef& o) { write(o, *row.mutable_parameter()); }
+  void operator()(const ClusterDef& o) { write(o, *row.mutable_cluster()); }
+  void operator()(const MemberDef& o) { write(o, *row.mutable_member()); }
   void operator()(const UidReservation& o) { row.mutable_uids()->set_ceiling(o.ceiling); }
 };
 
@@ -111,6 +117,8 @@ Result<RowObject> decode_row(std::string_view value) {
     case pb::Row::kBinding: return read_object<BindingDef>(row.binding());
     case pb::Row::kPolicy: return read_object<PolicyDef>(row.policy());
     case pb::Row::kParameter: return read_object<ParameterDef>(row.parameter());
+    case pb::Row::kCluster: return read_object<ClusterDef>(row.cluster());
+    case pb::Row::kMember: return read_object<MemberDef>(row.member());
     case pb::Row::kUids: return RowObject(UidReservation{row.uids().ceiling()});
     case pb::Row::OBJECT_NOT_SET: break;
   }

@@ -75,6 +75,7 @@ struct QueueDef {
   FieldTable arguments;
   std::uint64_t owner_connection{0};  ///< of an exclusive queue, else 0
   std::string user;
+  std::uint64_t home{0};  ///< member on which its only copy lives; 0 = the only node there is
   bool operator==(const QueueDef&) const = default;
 };
 
@@ -96,6 +97,22 @@ struct PolicyDef {
   std::int64_t priority{0};
   bool is_operator{false};
   bool operator==(const PolicyDef&) const = default;
+};
+
+/// A node of the cluster. Its name is an attribute; its identity ends with its data.
+struct MemberDef {
+  std::uint64_t id{0};  ///< first 8 bytes of `node_id`, as in raft::NodeId; 0 is none
+  std::string node_id;  ///< 16 bytes
+  std::string name;     ///< rabbit@host
+  bool ram{false};      ///< a learner that keeps everything in memory
+  bool operator==(const MemberDef&) const = default;
+};
+
+/// What the cluster itself is called.
+struct ClusterDef {
+  std::string id;    ///< 16 bytes, chosen once by the founder; "" = not founded
+  std::string name;  ///< shown; may be changed
+  bool operator==(const ClusterDef&) const = default;
 };
 
 /// Runtime parameter; global when vhost and component are "".

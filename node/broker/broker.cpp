@@ -151,6 +151,11 @@ void Broker::on(const metadata::UserChanged&) { ++epoch_; }
 
 void Broker::on(const metadata::ParametersChanged&) {}
 
+void Broker::on(const metadata::MembersChanged&) {
+  if (!catalogue_.cluster().name.empty()) options_.cluster_name = catalogue_.cluster().name;
+  if (members_hook_) members_hook_();
+}
+
 AppliedPolicies Broker::policies_for(const metadata::QueueDef& def) const {
   const auto* vhost = catalogue_.find_vhost(def.vhost);
   return vhost == nullptr ? AppliedPolicies{} : choose_policies(*vhost, def, patterns_);

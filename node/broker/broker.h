@@ -102,6 +102,8 @@ class Broker final : public QueueHost {
                  std::function<void(Result<void>)> done);
   /// `done` comes when everything applied so far is durable.
   void when_durable(std::function<void()> done) { env_.persist({}, std::move(done)); }
+  /// Told when the cluster's nodes or its name changed.
+  void on_members(std::function<void()> hook) { members_hook_ = std::move(hook); }
   /// Start-up: one stored row, then restored(); queues are made but their logs not yet replayed.
   Result<void> restore_row(std::string_view key, std::string_view value);
   void restored();
@@ -197,6 +199,7 @@ class Broker final : public QueueHost {
   void on(const metadata::PoliciesChanged& effect);
   void on(const metadata::UserChanged& effect);
   void on(const metadata::ParametersChanged& effect);
+  void on(const metadata::MembersChanged& effect);
   QueueSettings settings_for(const metadata::QueueDef& def) const;
   std::optional<std::string> alternate_for(const metadata::ExchangeDef& def) const;
 
@@ -209,6 +212,7 @@ class Broker final : public QueueHost {
   std::map<metadata::QueueUid, std::shared_ptr<Queue>> queues_;
   std::map<std::uint64_t, std::set<metadata::QueueUid>> exclusive_;  // by owner connection
   std::map<std::uint64_t, Session*> sessions_;
+  std::function<void()> members_hook_;
   std::uint64_t next_session_{1};
   std::uint64_t channel_count_{0};
   HolderId next_holder_{1};
