@@ -1,0 +1,42 @@
+#pragma once
+// First start with configured peers (CLU-21, CLU-22): found a cluster or join one, such that nodes
+// started at the same moment make exactly one. Pure: the node asks its peers and brings the answers.
+//
+// The founder is fixed by the configuration alone: the first by name of all that are listed. Everybody
+// else waits for a peer that is in a cluster, and joins it. No lock, no random delay: two nodes can
+// never both believe to be the founder while their lists agree, however messages are lost.
+
+#include "cluster/membership/rules.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace warren::membership {
+
+/// A peer's answer, or why there is none.
+struct PeerAnswer {
+  std::string name;
+  std::optional<NodeView> view;
+  std::string failure;
+};
+
+struct DiscoveryStep {
+  enum class Kind : std::uint8_t { found, join, wait };
+  Kind kind{Kind::wait};
+  std::string target;  ///< whom to join
+  std::string text;    ///< what is waited for, for log and status
+};
+
+/// Whom to ask: the configured names without our own, each once.
+std::vector<std::string> peers_to_ask(const std::vector<std::string>& configured, const std::string& self);
+
+/// What to do after one round of answers (in any order).
+/// Order of preference among clusters found: the founder's, else the one of the first by name.
+DiscoveryStep next_discovery_step(const std::vector<std::string>& configured, const std::string& self,
+                                  bool ram, const std::vector<PeerAnswer>& answers);
+
+/// Two clusters among the peers' answers: a text that names both, or nothing.
+std::optional<std::string> split_clusters(const std::vector<PeerAnswer>& answers);
+
+}  // namespace warren::membership

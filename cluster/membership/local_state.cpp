@@ -1,0 +1,192 @@
+#include "cluster/membership/local_state.h"
+
+#include <boost/json.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+namespace warren::membership {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::int64_t kFormat = 1;
+constexpr std::size_t kFileMax = 1 << 20;
+
+Error damaged(std::string what) {
+  return make_error(Errc::corruption, "the cluster state file is damaged: " + std::move(what));
+}
+
+/// A hexadecimal id, or nothing when the text is none. "" is allowed and means none.
+std::optional<std::string> id_of(const json::object& from, const char* key) {
+  const json::value* value = from.if_contains(key);
+  if (value == nullptr || !value->is_string()) return std::nullopt;
+  auto bytes = from_hex({value->get_string().data(), value->get_string().size()});
+  if (!bytes || (!bytes->empty() && bytes->size() != kIdBytes)) return std::nullopt;
+  return bytes;
+}
+
+bool flag_of(const json::object& from, const char* key) {
+  const json::value* value = from.if_contains(key);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+std::string text_of(const json::object& from, const char* key) {
+  const json::value* value = from.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+Result<metadata::MemberDef> member_of(const json::value& value) {
+  const json::object* from = value.if_object();
+  if (from == nullptr) return damaged("a member is no object");
+  auto id = id_of(*from, "node_id");
+  metadata::MemberDef member;
+  if (!id || id->empty()) return damaged("a member has no valid node_id");
+  member.node_id = *id;
+  member.id = member_number(*id);
+  member.name = text_of(*from, "name");
+  member.ram = flag_of(*from, "ram");
+  if (member.name.empty()) return damaged("a member has no name");
+  return member;
+}
+
+Error file_error(const char* what, const std::string& path) {
+  return make_error(Errc::io, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::uint64_t member_number(std::string_view node_id) {
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < 8 && i < node_id.size(); ++i)
+    number = number << 8 | static_cast<unsigned char>(node_id[i]);
+  return number == 0 ? 1 : number;
+}
+
+std::string make_id(const std::function<void(char*, std::size_t)>& random) {
+  std::string id(kIdBytes, '\0');
+  do random(id.data(), id.size());
+  while (id.compare(0, 8, std::string_view("\0\0\0\0\0\0\0\0", 8)) == 0);
+  return id;
+}
+
+std::string to_hex(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return out;
+}
+
+std::optional<std::string> from_hex(std::string_view text) {
+  const auto digit = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+  };
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = digit(text[i]), low = digit(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out.push_back(static_cast<char>(high * 16 + low));
+  }
+  return out;
+}
+
+std::string encode(const LocalState& state) {
+  json::array members;
+  for (const auto& member : state.members)
+    members.push_back(json::object{
+        {"name", member.name}, {"node_id", to_hex(member.node_id)}, {"ram", member.ram}});
+  return json::serialize(json::object{{"format", kFormat},
+                                      {"node_id", to_hex(state.node_id)},
+                                      {"incarnation", state.incarnation},
+                                      {"cluster_id", to_hex(state.cluster_id)},
+                                      {"cluster_name", state.cluster_name},
+                                      {"ram", state.ram},
+                                      {"wipe", state.wipe},
+                                      {"joining_as", to_hex(state.joining_as)},
+                                      {"members", std::move(members)}}) +
+         "\n";
+}
+
+Result<LocalState> decode(std::string_view text) {
+  boost::system::error_code ec;
+  const json::value parsed = json::parse({text.data(), text.size()}, ec);
+  const json::object* from = ec ? nullptr : parsed.if_object();
+  if (from == nullptr) return damaged("no JSON object");
+  const json::value* format = from->if_contains("format");
+  if (format == nullptr || !format->is_int64()) return damaged("no format");
+  if (format->get_int64() > kFormat)
+    return make_error(Errc::unsupported, fmt::format("the cluster state file has format {}: written by a "
+                                                     "newer release", format->get_int64()));
+  LocalState state;
+  const auto node_id = id_of(*from, "node_id"), cluster_id = id_of(*from, "cluster_id"),
+             joining = id_of(*from, "joining_as");
+  if (!node_id || node_id->empty()) return damaged("no valid node_id");
+  if (!cluster_id || !joining) return damaged("no valid cluster_id or joining_as");
+  state.node_id = *node_id;
+  state.cluster_id = *cluster_id;
+  state.joining_as = *joining;
+  const json::value* incarnation = from->if_contains("incarnation");
+  if (incarnation == nullptr || !incarnation->is_int64() || incarnation->get_int64() < 0)
+    return damaged("no valid incarnation");
+  state.incarnation = static_cast<std::uint64_t>(incarnation->get_int64());
+  state.cluster_name = text_of(*from, "cluster_name");
+  state.ram = flag_of(*from, "ram");
+  state.wipe = flag_of(*from, "wipe");
+  const json::value* members = from->if_contains("members");
+  if (members == nullptr || !members->is_array()) return damaged("no members");
+  for (const auto& item : members->get_array()) {
+    auto member = member_of(item);
+    if (!member) return member.error();
+    state.members.push_back(std::move(*member));
+  }
+  return state;
+}
+
+Result<std::optional<LocalState>> StateFile::read() const {
+  const int fd = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return std::optional<LocalState>();
+  if (fd < 0) return file_error("open", path());
+  ::close(fd);
+  std::ifstream in(path(), std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  if (in.bad()) return file_error("read", path());
+  if (text.size() > kFileMax) return damaged("too large");
+  auto state = decode(text);
+  if (!state) return make_error(state.error().code, state.error().text + " (" + path() + ")");
+  return std::optional<LocalState>(std::move(*state));
+}
+
+Result<void> StateFile::write(const LocalState& state) const {
+  const std::string fresh = path() + ".new";
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return file_error("write", fresh);
+  const bool written = write_all(fd, encode(state)) && ::fsync(fd) == 0;
+  ::close(fd);
+  if (!written || ::rename(fresh.c_str(), path().c_str()) != 0) return file_error("write", path());
+  const int directory = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return file_error("sync", directory_);
+  const bool synced = ::fsync(directory) == 0;
+  ::close(directory);
+  if (!synced) return file_error("sync", directory_);
+  return {};
+}
+
+}  // namespace warren::membership

@@ -1,0 +1,68 @@
+#pragma once
+// What a node itself knows of its identity and its cluster, in one file of its data directory. The
+// catalogue is the truth while the app runs; this is what is known without it: whom to call at start,
+// and what to answer while the app is stopped. RAM nodes keep nothing else on disc.
+
+#include "base/result.h"
+#include "cluster/metadata/types.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace warren::membership {
+
+inline constexpr std::size_t kIdBytes = 16;
+
+/// Invariants: `node_id` has 16 bytes; a founded cluster has an id of 16 bytes and lists this node.
+struct LocalState {
+  std::string node_id;
+  std::uint64_t incarnation{0};  ///< grows with each start of the process
+  std::string cluster_id;        ///< "" = never founded or joined anything
+  std::string cluster_name;
+  bool ram{false};
+  /// The data belong to a cluster that was left: wipe them before anything else. Survives a crash
+  /// between the decision and the wiping.
+  bool wipe{false};
+  /// The node id under which a join was begun; asked again with the same one after a crash.
+  std::string joining_as;
+  std::vector<metadata::MemberDef> members;  ///< as last known, this node among them
+
+  bool founded() const { return !cluster_id.empty(); }
+  bool alone() const { return members.size() <= 1; }
+  bool operator==(const LocalState&) const = default;
+};
+
+/// The number by which consensus knows a node: the first 8 bytes of its id, never 0.
+std::uint64_t member_number(std::string_view node_id);
+/// The number of a cluster, in the same way.
+inline std::uint64_t cluster_number(std::string_view cluster_id) { return member_number(cluster_id); }
+
+/// Random bytes of an id whose number is not 0. `random` fills 16 bytes.
+std::string make_id(const std::function<void(char*, std::size_t)>& random);
+
+std::string to_hex(std::string_view bytes);
+std::optional<std::string> from_hex(std::string_view text);
+
+std::string encode(const LocalState& state);
+/// Errors: corruption, unsupported (a newer format), each naming what is wrong.
+Result<LocalState> decode(std::string_view text);
+
+/// The file of a data directory. Owner: the node's main thread.
+class StateFile {
+ public:
+  explicit StateFile(std::string data_dir) : directory_(std::move(data_dir)) {}
+
+  std::string path() const { return directory_ + "/cluster.json"; }
+  /// Nothing when there is none yet. Errors: io, corruption (never read as "nothing here").
+  Result<std::optional<LocalState>> read() const;
+  /// Written aside, synced, moved, directory synced: a crash leaves the old or the new one.
+  Result<void> write(const LocalState& state) const;
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace warren::membership
