@@ -3,9 +3,7 @@
 #include "node/config/erlang_terms.h"
 #include "node/server/admin.h"
 
-#include <fcntl.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +16,17 @@
 namespace warren::server {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+void random_bytes(char* into, std::size_t size) {
+  for (std::size_t got = 0; got < size;) {
+    const ssize_t n = getrandom(into + got, size - got, 0);
+    if (n > 0) got += static_cast<std::size_t>(n);
+  }
+}
+
+}  // namespace
 
 Node::Node(config::Config config)
     : config_(std::move(config)),
@@ -102,30 +111,22 @@ Result<void> Node::prepare() {
   return {};
 }
 
-/// The node's id is made with its data directory and never changes (architecture §3).
+/// Who this node is and where it belongs (architecture §3): read, or made with the data directory.
 Result<void> Node::load_identity() {
+  membership::StateFile file(settings_.data_dir);
+  auto stored = file.read();
+  if (!stored) return stored.error();
+  if (*stored) {
+    state_ = std::move(**stored);
+  } else {
+    state_.node_id = membership::make_id(random_bytes);
+  }
+  ++state_.incarnation;
+  if (auto written = file.write(state_); !written) return written;
   identity_.node_name = settings_.node_name;
   identity_.product_version = "0.1.0";
-  const std::string path = settings_.data_dir + "/node_id";
-  std::ifstream in(path, std::ios::binary);
-  std::string id((std::istreambuf_iterator<char>(in)), {});
-  if (id.size() == 16) {
-    identity_.node_id = id;
-    return {};
-  }
-  if (!id.empty())
-    return make_error(Errc::corruption, "the node's identity in " + path + " is damaged (" +
-                                            std::to_string(id.size()) + " bytes instead of 16)");
-  id.resize(16);
-  if (getrandom(id.data(), id.size(), 0) != 16) return make_error(Errc::io, "no random numbers");
-  // Written aside, synced and moved, so that a crash leaves either no identity or a whole one.
-  const std::string fresh = path + ".new";
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool written = fd >= 0 && ::write(fd, id.data(), id.size()) == 16 && ::fsync(fd) == 0;
-  if (fd >= 0) ::close(fd);
-  if (!written || ::rename(fresh.c_str(), path.c_str()) != 0)
-    return make_error(Errc::io, "cannot write the node's identity to " + path);
-  identity_.node_id = id;
+  identity_.node_id = state_.node_id;
+  identity_.cluster_id = state_.cluster_id;
   return {};
 }
 

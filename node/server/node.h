@@ -2,6 +2,7 @@
 // The runtime of a node (architecture §3): identity, cookie, logs, control service, signals, and the
 // app inside it, which stop_app and start_app end and begin while the runtime goes on.
 
+#include "cluster/membership/local_state.h"
 #include "cluster/transport/control_server.h"
 #include "cluster/transport/cookie.h"
 #include "cluster/transport/node_registry.h"
@@ -39,7 +40,8 @@ class Node final : public transport::Handler {
   config::LogSink& log() { return *log_; }
   Loop& loop() { return loop_; }
   const transport::Cookie& cookie() const { return cookie_; }
-  const std::string& node_id() const { return identity_.node_id; }
+  /// Identity, incarnation and cluster, as in the state file.
+  const membership::LocalState& local_state() const { return state_; }
   /// Null while the app is stopped.
   App* app() { return app_running_ ? app_.get() : nullptr; }
   bool booting() const { return booting_; }
@@ -80,6 +82,7 @@ class Node final : public transport::Handler {
   std::unique_ptr<config::LogSink> log_;
   Loop loop_;
   transport::Cookie cookie_;
+  membership::LocalState state_;
   transport::PeerIdentity identity_;
   std::unique_ptr<transport::ControlServer> control_;
   transport::NodeRegistration registration_;
