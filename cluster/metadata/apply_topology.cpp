@@ -193,7 +193,7 @@ Result<void> Applier::operator()(const DeclareQueue& command) {
   if (!vhost) return vhost.error();
   auto& queues = (*vhost)->queues;
   if (const auto at = queues.find(command.def.name); at != queues.end()) {
-    if (is_locked(at->second, command.def.exclusive, command.def.owner_connection))
+    if (is_locked(at->second, command.def))
       return make_error(Errc::already_exists, locked_text(at->second));
     if (auto text = find_inequivalence(at->second, command.def))
       return make_error(Errc::conflict, std::move(*text));

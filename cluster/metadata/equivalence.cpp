@@ -153,9 +153,11 @@ std::optional<std::string> find_inequivalence(const ExchangeDef& existing,
   return std::nullopt;
 }
 
-bool is_locked(const QueueDef& existing, bool exclusive, std::uint64_t owner_connection) {
-  if (existing.exclusive != exclusive) return true;
-  return exclusive && existing.owner_connection != owner_connection;
+bool is_locked(const QueueDef& existing, const QueueDef& requested) {
+  if (existing.exclusive != requested.exclusive) return true;
+  // Connections are numbered by their node, and an exclusive queue lives on its connection's node.
+  return existing.exclusive && (existing.owner_connection != requested.owner_connection ||
+                                existing.home != requested.home);
 }
 
 std::string locked_text(const QueueDef& existing) {

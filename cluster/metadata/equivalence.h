@@ -21,9 +21,9 @@ std::optional<std::string> find_inequivalence(const QueueDef& existing, const Qu
 std::optional<std::string> find_inequivalence(const ExchangeDef& existing,
                                               const ExchangeDef& requested);
 
-/// True when a declare by `owner_connection` (0 = not exclusive) must be refused with 405: the queue
-/// is another connection's, or the exclusive bit differs.
-bool is_locked(const QueueDef& existing, bool exclusive, std::uint64_t owner_connection);
+/// True when the declare must be refused with 405: the queue is another connection's, or the exclusive
+/// bit differs.
+bool is_locked(const QueueDef& existing, const QueueDef& requested);
 /// The text of the 405 refusal.
 std::string locked_text(const QueueDef& existing);
 

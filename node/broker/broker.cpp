@@ -106,23 +106,24 @@ void Broker::on(const metadata::QueuePut& effect) {
   const auto& def = effect.def;
   if (queues_.contains(def.uid)) return;
   ++totals.queues_declared;
+  if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.put_queue(def.name, def.uid);
+  if (!is_home(def)) return;  // another member has it
   if (def.exclusive) exclusive_[def.owner_connection].insert(def.uid);
   QueueLog* log = is_logged(def) ? env_.open_log(def.uid) : nullptr;
   auto queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
   queues_.emplace(def.uid, queue);
   if (log != nullptr) env_.attach_queue(def.uid, queue);
-  if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.put_queue(def.name, def.uid);
   want_pump(*queue);  // what its constructor asked for could not be noted yet
 }
 
 void Broker::on(const metadata::QueueDeleted& effect) {
   const auto& def = effect.def;
   if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.drop_queue(def.name);
+  ++totals.queues_deleted;
   auto found = queues_.find(def.uid);
   if (found == queues_.end()) return;
   auto queue = std::move(found->second);
   queues_.erase(found);
-  ++totals.queues_deleted;
   if (auto owner = exclusive_.find(def.owner_connection); def.exclusive && owner != exclusive_.end())
     owner->second.erase(def.uid);
   timers_.set(def.uid, 0);

@@ -51,6 +51,7 @@ class BrokerEnv {
 };
 
 struct BrokerOptions {
+  std::uint64_t self{0};             ///< this member's id (raft::NodeId); 0 = alone, every queue is here
   std::string node_name{"rabbit@localhost"};
   std::string cluster_name{"rabbit@localhost"};
   std::string product{"RabbitMQ"};   ///< what clients that look for a product name expect
@@ -117,6 +118,8 @@ class Broker final : public QueueHost {
   std::uint64_t route_version(const VhostRuntime& vhost) const {
     return vhost.router.version() + (epoch_ << 40);
   }
+  /// True when the only copy of this queue is kept by this node.
+  bool is_home(const metadata::QueueDef& def) const { return def.home == 0 || def.home == options_.self; }
   /// The policies in force for a queue or exchange (names, merged definition: policy.h).
   AppliedPolicies policies_for(const metadata::QueueDef& def) const;
   AppliedPolicies policies_for(const metadata::ExchangeDef& def) const;

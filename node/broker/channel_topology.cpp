@@ -35,7 +35,7 @@ bool Channel::resolve_name(std::string& name, MethodId id) {
 }
 
 bool Channel::own_queue(const metadata::QueueDef& def, MethodId id) {
-  if (!def.exclusive || def.owner_connection == session_.id()) return true;
+  if (!def.exclusive || (def.owner_connection == session_.id() && broker_.is_home(def))) return true;
   error(ReplyCode::resource_locked,
         "cannot obtain exclusive access to locked " + where("queue", def.name) +
             ". It could be originally declared on another connection or the exclusive property value "
@@ -173,6 +173,7 @@ void Channel::on_queue_declare(std::string_view arguments) {
   def.arguments = std::move(*table);
   def.user = session_.user();
   def.owner_connection = method.exclusive ? session_.id() : 0;
+  def.home = broker_.options().self;
   const bool generated = name.empty();
   if (!generated && name.starts_with("amq."))  // even one that exists (QUE-03)
     return error(ReplyCode::access_refused,

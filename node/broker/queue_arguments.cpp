@@ -290,7 +290,7 @@ Result<void> validate_exchange_arguments(const metadata::ExchangeDef& def) {
 }
 
 Result<void> check_equivalence(const QueueDef& existing, const QueueDef& requested) {
-  if (metadata::is_locked(existing, requested.exclusive, requested.owner_connection))
+  if (metadata::is_locked(existing, requested))
     return make_error(Errc::already_exists, metadata::locked_text(existing));
   if (auto text = metadata::find_inequivalence(existing, requested))
     return make_error(Errc::conflict, std::move(*text));

@@ -225,9 +225,13 @@ TEST(Catalogue, proposer_may_choose_the_uid) {
   EXPECT_EQ(node.catalogue.find_queue("/", "q")->uid, 100000u);
   EXPECT_GT(node.catalogue.next_uid(), 100000u);
   def.name = "other";
+  def.home = 0x1234'5678'9abc'def0;
   EXPECT_EQ(node.fails(DeclareQueue{def}), Errc::invalid_argument);
   def.uid = ~QueueUid{0};
   EXPECT_EQ(node.fails(DeclareQueue{def}), Errc::invalid_argument);
+  def.uid = 0;
+  node.must(DeclareQueue{def});
+  EXPECT_EQ(node.restarted().catalogue.find_queue("/", "other")->home, def.home);
   EXPECT_EQ(node.restarted().catalogue, node.catalogue);
 }
 
@@ -242,6 +246,9 @@ TEST(Catalogue, QUE05_exclusive_queue_is_locked_to_its_connection) {
   elsewhere.owner_connection = 8;
   EXPECT_EQ(node.fails(DeclareQueue{elsewhere}), Errc::already_exists);
   EXPECT_EQ(node.fails(DeclareQueue{queue("q")}), Errc::already_exists);
+  elsewhere = def;
+  elsewhere.home = 2;  // a connection of the same number on another member
+  EXPECT_EQ(node.fails(DeclareQueue{elsewhere}), Errc::already_exists);
 }
 
 TEST(Catalogue, QUE33_vhost_queue_limit) {
