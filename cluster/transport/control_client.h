@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "cluster/transport/cookie.h"
 #include "cluster/transport/handshake.h"
+#include "cluster/transport/resolver.h"
 
 namespace warren::transport {
 
@@ -51,9 +52,5 @@ class ControlClient {
   explicit ControlClient(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-/// The numeric addresses of a host name, in the system's order.
-/// Errors: not_found naming host, reason and remedy.
-Result<std::vector<std::string>> resolve_host(const std::string& host);
 
 }  // namespace warren::transport

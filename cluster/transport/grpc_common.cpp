@@ -1,11 +1,17 @@
 #include "cluster/transport/grpc_common.h"
 
+#include <fmt/format.h>
 #include <grpc/support/log.h>
 
 #include <cstdlib>
 #include <mutex>
 
 namespace warren::transport {
+namespace {
+
+constexpr int kReplyMaxBytes = 64 << 20;
+
+}  // namespace
 
 PeerIdentity from_proto(const control::v1::PeerIdentity& from) {
   PeerIdentity to;
@@ -29,6 +35,37 @@ void to_proto(const PeerIdentity& from, control::v1::PeerIdentity& to) {
   to.set_version_max(from.version_max);
   to.set_product_version(from.product_version);
   to.set_wall_clock_ms(from.wall_clock_ms);
+}
+
+control::v1::HelloRequest hello_request(const ClientHandshake& machine) {
+  control::v1::HelloRequest request;
+  to_proto(machine.self(), *request.mutable_client());
+  request.set_nonce(machine.nonce());
+  request.set_cookie_fingerprint(machine.fingerprint());
+  return request;
+}
+
+HelloAnswer hello_answer(const control::v1::HelloReply& reply) {
+  return {from_proto(reply.server()), reply.nonce(), reply.session_id(), reply.version(),
+          reply.cookie_fingerprint()};
+}
+
+std::shared_ptr<grpc::Channel> open_channel(const std::string& address, std::uint16_t port,
+                                            ChannelPatience patience) {
+  quiet_grpc();
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(kReplyMaxBytes);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // With it comes TCP_USER_TIMEOUT, so that unacknowledged bytes do not hold a dead peer up.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, patience.ping_every_ms);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, patience.ping_timeout_ms);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kHttp2FrameBytes);
+  const bool v6 = address.find(':') != std::string::npos;
+  const std::string target =
+      v6 ? fmt::format("ipv6:[{}]:{}", address, port) : fmt::format("ipv4:{}:{}", address, port);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
 grpc::Status to_status(const Error& error) {

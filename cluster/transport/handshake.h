@@ -38,6 +38,15 @@ struct PeerIdentity {
   bool operator==(const PeerIdentity&) const = default;
 };
 
+/// What the accepting side says first.
+struct HelloAnswer {
+  PeerIdentity server;
+  std::string nonce;
+  std::string session_id;
+  std::uint32_t version{0};
+  std::string cookie_fingerprint;
+};
+
 /// Everything both sides said before the proofs.
 struct Transcript {
   PeerIdentity client;

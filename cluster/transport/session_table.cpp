@@ -150,6 +150,14 @@ Result<PeerIdentity> SessionTable::authorise(const std::string& session_id, std:
   return session.peer;
 }
 
+std::string SessionTable::answer_proof(const std::string& session_id, std::uint64_t counter,
+                                       const std::string& label, const std::string& answer) const {
+  const std::lock_guard guard(lock_);
+  const auto found = sessions_.find(session_id);
+  if (found == sessions_.end()) return {};
+  return call_proof(found->second.key, session_id, counter, label, answer);
+}
+
 void SessionTable::open_session(const std::string& id, std::string key, PeerIdentity peer,
                                 Millis now) {
   while (sessions_.size() >= limits_.sessions_max) {

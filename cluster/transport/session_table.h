@@ -29,15 +29,6 @@ struct SessionLimits {
   std::size_t failing_addresses_max{1024};
 };
 
-/// What the accepting side says first.
-struct HelloAnswer {
-  PeerIdentity server;
-  std::string nonce;
-  std::string session_id;
-  std::uint32_t version{0};
-  std::string cookie_fingerprint;
-};
-
 /// Handshakes and sessions of one server.
 /// Invariants: 1. a session exists only for a peer that proved one of the cookies;
 ///             2. a nonce, session id or call counter is accepted at most once.
@@ -62,6 +53,11 @@ class SessionTable {
   Result<PeerIdentity> authorise(const std::string& session_id, std::uint64_t counter,
                                  const std::string& proof, const std::string& method,
                                  const std::string& request);
+
+  /// Proof to the other side that an answer comes from this session's server: as call_proof.
+  /// Empty when there is no such session.
+  std::string answer_proof(const std::string& session_id, std::uint64_t counter,
+                           const std::string& label, const std::string& answer) const;
 
   /// The name or cluster of this node changed (join, reset, rename).
   void set_self(PeerIdentity self);
