@@ -46,6 +46,10 @@ std::size_t Connection::on_bytes(std::string_view bytes, Millis now) {
   now_ = now;
   last_received_ = now;
   std::size_t done = 0;
+  if (!heard_ && !bytes.empty()) {
+    heard_ = true;
+    handler_.on_first_byte();
+  }
   if (state_ == ConnectionState::header) done = take_header(bytes);
   if (state_ == ConnectionState::closed || deaf_) return bytes.size();
   if (state_ != ConnectionState::header) done += take_frames(bytes.substr(done));
@@ -211,6 +215,7 @@ bool Connection::channel_frame(std::uint8_t type, std::uint16_t number, std::str
     return true;
   }
   if (!s->inbox.empty() || s->handler->busy()) {
+    if (refused(*s, type, payload)) return true;
     ByteWriter out(s->inbox);
     const std::size_t before = s->inbox.size();
     out.u8(type);
@@ -220,6 +225,14 @@ bool Connection::channel_frame(std::uint8_t type, std::uint16_t number, std::str
     return true;
   }
   return deliver(*s, number, type, payload);
+}
+
+bool Connection::refused(const Slot& s, std::uint8_t type, std::string_view payload) {
+  if (type != kFrameMethod || !s.handler->refuses_commands()) return false;
+  const auto id = load_be<MethodId>(payload.data());
+  if (id == ChannelClose::kId) return false;
+  close({ReplyCode::channel_error, "unexpected command while processing 'tx.commit'", id});
+  return true;
 }
 
 bool Connection::deliver(Slot& s, std::uint16_t number, std::uint8_t type, std::string_view payload) {
@@ -329,8 +342,7 @@ void Connection::on_tick(Millis now) {
   }
   if (state_ != ConnectionState::running) {
     if (now - started_ >= limits_.handshake_ms) {
-      handler_.on_refused(state_ == ConnectionState::header && last_received_ == started_
-                              ? "" : "the handshake took too long");
+      handler_.on_refused(heard_ ? "the handshake took too long" : "");
       on_disconnected("handshake timeout");
     }
     return;

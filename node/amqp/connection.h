@@ -46,6 +46,9 @@ class ChannelHandler {
   /// True while an operation is under way that later frames of this channel must wait for; the
   /// handler calls Connection::channel_ready when it is done.
   virtual bool busy() const = 0;
+  /// True while busy() with something that no command may follow: one that comes is an error of the
+  /// connection (504).
+  virtual bool refuses_commands() const { return false; }
   /// The bytes at hand have been read: hand over what was gathered.
   virtual void on_turn_end() = 0;
   /// The channel is over, whoever closed it. The last call.
@@ -68,6 +71,8 @@ struct Login {
 class ConnectionHandler {
  public:
   virtual ~ConnectionHandler() = default;
+  /// The peer has sent something; before that it may be no more than a probe of the port.
+  virtual void on_first_byte() {}
   virtual FieldTable server_properties() = 0;
   virtual std::string mechanisms() = 0;
   virtual Login login(std::string_view mechanism, std::string_view response,
@@ -150,6 +155,7 @@ class Connection {
     bool dirty{false};           // owes an on_turn_end
     std::uint64_t body_left{0};
     std::string inbox;           // whole frames that wait for a busy handler
+    std::size_t inbox_done{0};   // of its bytes, dealt with already
   };
 
   std::size_t take_header(std::string_view bytes);
@@ -158,6 +164,8 @@ class Connection {
   /// False: the frame must wait (publish gate); offer it again later.
   bool take_frame(std::uint8_t type, std::uint16_t channel, std::string_view payload);
   bool channel_frame(std::uint8_t type, std::uint16_t number, std::string_view payload);
+  /// True, and the connection closes, when a busy handler takes no command behind what it does.
+  bool refused(const Slot& slot, std::uint8_t type, std::string_view payload);
   bool deliver(Slot& slot, std::uint16_t number, std::uint8_t type, std::string_view payload);
   void content_header(Slot& slot, std::string_view payload);
   void content_body(Slot& slot, std::string_view bytes);
@@ -171,6 +179,7 @@ class Connection {
   void drop_channel(std::uint16_t number);
   void drop_all_channels();
   void drain_inbox(std::uint16_t number);
+  void forget_inbox(Slot& slot);
   void refuse(std::string why, Millis delay);
   void frame_error(ReplyCode code, std::string text, MethodId method = 0);
   void mark_dirty(std::uint16_t number, Slot& slot);
@@ -183,6 +192,7 @@ class Connection {
   Output output_;
   ConnectionState state_{ConnectionState::header};
   PublishGate gate_{PublishGate::open};
+  bool heard_{false};            // a byte of the peer
   bool blocked_told_{false};
   bool ever_published_{false};
   bool close_waits_{false};      // for the inboxes

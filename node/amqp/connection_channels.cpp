@@ -2,6 +2,8 @@
 
 #include "node/amqp/connection.h"
 
+#include <utility>
+
 namespace warren::amqp {
 
 void Connection::open_channel(std::uint16_t number, std::string_view arguments) {
@@ -27,7 +29,7 @@ void Connection::open_channel(std::uint16_t number, std::string_view arguments) 
 void Connection::drop_channel(std::uint16_t number) {
   Slot* s = slot(number);
   if (s == nullptr) return;
-  inbox_bytes_ -= s->inbox.size();
+  forget_inbox(*s);
   auto handler = std::move(s->handler);
   channels_[number].reset();
   --channel_count_;
@@ -54,8 +56,7 @@ void Connection::channel_error(std::uint16_t channel, const AmqpError& error) {
   method.failing_method = static_cast<std::uint16_t>(error.method);
   s->closing = true;
   s->expect = Expect::method;
-  inbox_bytes_ -= s->inbox.size();
-  s->inbox.clear();
+  forget_inbox(*s);
   auto handler = std::move(s->handler);
   handler->on_turn_end();
   handler->on_closed();
@@ -69,30 +70,44 @@ void Connection::channel_ready(std::uint16_t channel) {
   end_turn();
 }
 
+void Connection::forget_inbox(Slot& s) {
+  inbox_bytes_ -= s.inbox.size() - s.inbox_done;
+  s.inbox.clear();
+  s.inbox_done = 0;
+}
+
+/// Handles kept frames until the handler is busy again. What was handled is cut off the front only
+/// when it is most of the inbox, so that many slow methods in a row cost one pass over the bytes.
 void Connection::drain_inbox(std::uint16_t number) {
   Slot* s = slot(number);
   if (s == nullptr || s->inbox.empty()) return;
+  // A handler may close its channel, which would free the bytes that it reads.
   std::string inbox = std::move(s->inbox);
+  std::size_t at = std::exchange(s->inbox_done, 0);
   s->inbox.clear();
-  inbox_bytes_ -= inbox.size();
-  ByteReader in(inbox);
-  while (!in.at_end()) {
+  inbox_bytes_ -= inbox.size() - at;
+  while (at < inbox.size()) {
     s = slot(number);
     if (s == nullptr || s->closing || !s->handler) return;
-    if (s->handler->busy()) break;
-    const std::size_t at = inbox.size() - in.remaining();
+    ByteReader in(std::string_view(inbox).substr(at));
     const std::uint8_t type = in.u8();
     const std::string_view payload = in.str32();
-    if (!deliver(*s, number, type, payload)) {
-      in = ByteReader(std::string_view(inbox).substr(at));
+    if (s->handler->busy()) {
+      if (refused(*s, type, payload)) return;
       break;
     }
+    if (!deliver(*s, number, type, payload)) break;
+    at = inbox.size() - in.remaining();
   }
   s = slot(number);
-  if (s != nullptr && !s->closing && in.remaining() > 0) {
-    s->inbox = inbox.substr(inbox.size() - in.remaining());
-    inbox_bytes_ += s->inbox.size();
+  if (s == nullptr || s->closing || at == inbox.size()) return;
+  if (at > inbox.size() / 2) {
+    inbox.erase(0, at);
+    at = 0;
   }
+  s->inbox = std::move(inbox);
+  s->inbox_done = at;
+  inbox_bytes_ += s->inbox.size() - at;
 }
 
 void Connection::gate_changed() {

@@ -28,6 +28,7 @@ class FakeChannel final : public ChannelHandler {
   void on_content_header(std::uint64_t body_size, std::string_view props) override;
   void on_content_body(std::string_view bytes) override;
   bool busy() const override;
+  bool refuses_commands() const override;
   void on_turn_end() override;
   void on_closed() override;
 
@@ -70,6 +71,7 @@ class FakeBroker final : public ConnectionHandler {
     open_handlers.insert(number);
     return std::nullopt;
   }
+  void on_first_byte() override { ++first_bytes; }
   PublishGate publish_gate() override { return gate; }
   void on_closing(const std::string& why) override {
     EXPECT_EQ(open_handlers.size(), 0U) << "channels outlive on_closing";
@@ -84,6 +86,7 @@ class FakeBroker final : public ConnectionHandler {
   std::optional<AmqpError> vhost_error, secret_error, channel_refusal;
   PublishGate gate{PublishGate::open};
   std::set<std::uint16_t> busy;
+  bool refuses_commands{false};
   std::set<std::uint16_t> open_handlers;
   /// Methods that make their channel busy until Client::ready.
   std::set<MethodId> slow;
@@ -94,6 +97,7 @@ class FakeBroker final : public ConnectionHandler {
   Connection* connection{nullptr};
   int live_channels{0};
   int closings{0};
+  int first_bytes{0};
   int turns{0};
 };
 
@@ -103,6 +107,7 @@ inline void FakeChannel::in_order() const {
   EXPECT_FALSE(busy()) << "called while busy";
 }
 inline bool FakeChannel::busy() const { return broker_.busy.contains(number_); }
+inline bool FakeChannel::refuses_commands() const { return busy() && broker_.refuses_commands; }
 inline void FakeChannel::on_method(MethodId id, std::string_view arguments) {
   in_order();
   broker_.log.push_back(std::to_string(number_) + " method " + std::to_string(id >> 16) + "." +

@@ -274,6 +274,59 @@ TEST(ConnectionBusy, NothingOvertakesAnInbox) {
   EXPECT_EQ(client.broker.log.at(4), "1 publish second");
 }
 
+TEST(ConnectionBusy, LongInboxesOfSlowMethodsAreReadOnce) {
+  Client client;
+  client.run();
+  client.broker.slow = {QueueDeclare::kId};
+  constexpr int kMethods = 20'000;  // quadratic work on this inbox would take most of a minute
+  std::string bytes;
+  for (int i = 0; i < kMethods; ++i) {
+    QueueDeclare method;
+    const std::string name = "queue-" + std::to_string(i);
+    method.queue = name;
+    bytes += encode_frame(1, method);
+  }
+  client.send(bytes);
+  int answered = 0;
+  while (!client.broker.busy.empty()) {
+    client.ready(1);
+    ++answered;
+  }
+  EXPECT_EQ(answered, kMethods);
+  ASSERT_EQ(client.broker.log.size(), static_cast<std::size_t>(kMethods));
+  EXPECT_NE(client.broker.log.back().find("queue-" + std::to_string(kMethods - 1)), std::string::npos);
+  EXPECT_FALSE(client.connection.paused());
+  EXPECT_TRUE(client.kept.empty());
+}
+
+TEST(ConnectionBusy, SomeHandlersTakeNoCommandMeanwhile) {
+  for (const bool at_once : {true, false}) {
+    Client client;
+    client.run({1, 2});
+    client.broker.slow = {TxCommit::kId};
+    client.broker.refuses_commands = true;
+    const std::string commit = encode_frame(1, TxCommit{});
+    if (at_once) {  // both in the inbox, behind something slow that refuses nothing
+      client.broker.slow.insert(QueueDeclare::kId);
+      client.broker.refuses_commands = false;
+      client.send(1, QueueDeclare{});
+      client.send(commit + encode_frame(1, TxSelect{}));
+      client.broker.refuses_commands = true;
+      client.ready(1);
+    } else {
+      client.send(commit);
+      client.send(2, TxSelect{});
+      EXPECT_EQ(client.connection.state(), ConnectionState::running) << "another channel's business";
+      client.send(1, TxSelect{});
+    }
+    const auto close = client.only();
+    ASSERT_EQ(close.id(), ConnectionClose::kId);
+    EXPECT_EQ(close.as<ConnectionClose>().reply_code, 504);
+    EXPECT_EQ(close.as<ConnectionClose>().class_id, 90);
+    EXPECT_EQ(client.broker.live_channels, 0);
+  }
+}
+
 TEST(ConnectionBusy, FramesOfAnOpenContentMayWaitToo) {
   Client client;
   client.run();
