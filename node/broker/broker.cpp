@@ -196,7 +196,7 @@ std::shared_ptr<Queue> Broker::queue(std::string_view vhost, std::string_view na
 
 std::size_t Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
                                      std::span<const std::string> keys, std::string_view props,
-                                     std::string_view body, Publisher* publisher) {
+                                     std::string_view body, std::shared_ptr<Publisher> publisher) {
   if (keys.empty()) return 0;
   amqp::PropertiesScan scan;
   if (!amqp::scan_properties(props, scan)) return 0;
@@ -204,7 +204,7 @@ std::size_t Broker::publish_internal(VhostRuntime& vhost, std::string_view excha
   std::vector<metadata::QueueUid> uids;
   vhost.router.route(exchange, keys[0], extra, scan.headers, uids, props);
   if (uids.empty()) return 0;
-  PublishBatchRef batch(new PublishBatch(publisher));
+  PublishBatchRef batch(new PublishBatch(std::move(publisher)));
   const std::string_view key = keys[0];
   batch->block = Block::make(record_bytes(exchange.size(), key.size(), props.size(), body.size()));
   RecordHeader header{};

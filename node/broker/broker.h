@@ -126,10 +126,11 @@ class Broker final : public QueueHost {
 
   // ---- messages ----
   /// Publishes a message of the broker's own (dead letters, traces, events). Gives the number of
-  /// queues it went to; when that is not 0, `publisher` hears when all of them have it.
+  /// queues it went to; when that is not 0, `publisher` hears when all of them have it, and is let
+  /// go of then, or with the broker.
   std::size_t publish_internal(VhostRuntime& vhost, std::string_view exchange,
                                std::span<const std::string> keys, std::string_view props,
-                               std::string_view body, Publisher* publisher = nullptr);
+                               std::string_view body, std::shared_ptr<Publisher> publisher = {});
   /// Firehose copies (OBS-02) of a publish and of a delivery; only while the vhost is traced.
   void trace_publish(VhostRuntime& vhost, Session& session, std::uint16_t channel,
                      MessageView message, const std::vector<std::string>& queues);

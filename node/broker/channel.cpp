@@ -96,6 +96,7 @@ void Channel::on_closed() {
   for (auto& batch : tx_batches_) batch->abandon();
   if (batch_) batch_->abandon();
   outstanding_.clear();
+  settled_.clear();
   tx_batches_.clear();
   if (!reply_token_.empty()) broker_.replies().remove(reply_token_);
   for (auto& [tag, consumer] : consumers_) consumer->queue()->release(consumer->holder());
@@ -112,6 +113,8 @@ Channel::Info Channel::info() const {
   for (const auto& batch : outstanding_) info.unconfirmed += batch->count;
   info.uncommitted = tx_publishes_.size();
   info.acks_uncommitted = tx_settles_.size();
+  info.batches = outstanding_.size();
+  info.batch_bytes = batch_ ? batch_->block->capacity() : 0;
   info.prefetch = prefetch_;
   info.global_prefetch = shared_prefetch_;
   info.confirm = confirm_;

@@ -22,9 +22,10 @@ namespace warren::broker {
 
 /// Owner: its session's thread.
 /// Invariants: 1. a batch is handed to queues only with complete records; 2. outstanding_ holds the
-/// batches whose confirms are not sent, in order of their sequence numbers, and no batch that may
-/// outlive the channel still names it as its publisher; 3. unacked_ is sorted by
-/// delivery tag.
+/// batches whose confirms are not sent, in order of their sequence numbers, among them some that
+/// were told out of turn (count 0, no block); no batch that may outlive the channel still names it
+/// as its publisher; 3. unacked_ is sorted by delivery tag; 4. a record whose body is still
+/// arriving takes no more memory than four times what came, and kBlockMax.
 class Channel final : public amqp::ChannelHandler, public Publisher {
  public:
   Channel(Session& session, std::uint16_t number);
@@ -36,6 +37,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void on_content_header(std::uint64_t body_size, std::string_view props) override;
   void on_content_body(std::string_view bytes) override;
   bool busy() const override { return pending_ > 0; }
+  /// Publishes of a commit are on their way: the channel's state is neither before nor behind it.
+  bool refuses_commands() const override { return commits_waiting_ > 0 && commit_done_; }
   void on_turn_end() override;
   void on_closed() override;
 
@@ -61,6 +64,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   struct Info {
     std::uint16_t number;
     std::size_t consumers, unacked, unconfirmed, uncommitted, acks_uncommitted;
+    std::size_t batches;      ///< handed to queues, kept for their confirms
+    std::size_t batch_bytes;  ///< memory of what is gathered and not handed to queues yet
     std::uint32_t prefetch, global_prefetch;
     bool confirm, transactional;
   };
@@ -107,12 +112,14 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   Target* target(metadata::QueueUid uid);
   bool check_properties(std::string_view props);
   void begin_record(std::string_view props);
+  void grow_record(std::size_t more);
   std::string stamped(std::string_view props) const;
   void finish_record();
   void hand_over(const Route& route, std::uint32_t offset);
   void return_unroutable(MessageView message);
   void new_batch(std::size_t need);
   void flush_batch();
+  void tell_out_of_turn();
   void trace_publish(MessageView message, const Route& route);
 
   // consuming (channel_consume.cpp)
@@ -154,6 +161,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   // transactions (channel_tx.cpp)
   void on_tx(amqp::MethodId id);
   void commit();
+  bool check_commit(const std::vector<TxPublish>& publishes);
+  const Route* route_again(MessageView message);
   void finish_commit();
   void end_commit();
 
@@ -205,9 +214,12 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::uint64_t last_expiration_{kNoExpiration};
   std::uint64_t body_size_{0}, body_left_{0};
   char* body_at_{nullptr};
+  char* body_end_{nullptr};            // of the room that the record has so far
   std::uint32_t record_at_{0};
   bool in_record_{false};
   std::deque<PublishBatchRef> outstanding_;
+  std::vector<PublishBatchRef> settled_;  // since the last flush_confirms
+  std::size_t told_inside_{0};            // batches in outstanding_ that were told out of turn
   bool confirm_{false};
   std::uint64_t next_seq_{1};
 

@@ -193,8 +193,12 @@ void Channel::begin_record(std::string_view props) {
     changed = amqp::encode_properties(*properties);
     props = changed;
   }
-  const std::size_t need = record_bytes(exchange_.size(), key_.size(), props.size(), body_size_);
-  if (!batch_ || batch_->block->room() < need) new_batch(need);
+  // A large body has a block of its own, which grows with what arrives: its size is only a claim.
+  const std::size_t front = record_bytes(exchange_.size(), key_.size(), props.size(), 0);
+  const std::size_t need = front + body_size_;
+  const std::size_t now = need <= kBlockMax ? need : std::max(front, kBlockMax);
+  if (!batch_ || batch_->block->room() < now || (need > now && batch_->block->size() > 0))
+    new_batch(now);
   RecordHeader header{};
   header.body_size = static_cast<std::uint32_t>(body_size_);
   header.priority = scan.priority;
@@ -203,8 +207,22 @@ void Channel::begin_record(std::string_view props) {
   header.timestamp_ms = static_cast<std::uint64_t>(broker_.wall_ms());
   header.expiration_ms = last_expiration_;
   record_at_ = static_cast<std::uint32_t>(batch_->block->size());
-  body_at_ = append_record(*batch_->block, header, exchange_, key_, props);
+  body_at_ = append_record(*batch_->block, header, exchange_, key_, props, now - front);
+  body_end_ = body_at_ + (now - front);
   in_record_ = true;
+}
+
+/// Room for `more` bytes of a body that does not fit yet. Growing fourfold copies a third of it.
+void Channel::grow_record(std::size_t more) {
+  Block& old = *batch_->block;
+  const auto done = static_cast<std::size_t>(body_at_ - old.data());
+  const std::size_t whole = done + body_left_;
+  const std::size_t capacity = std::min(whole, std::max(old.capacity() * 4, done + more));
+  BlockRef grown = Block::make(capacity);
+  std::memcpy(grown->append(capacity), old.data(), done);
+  batch_->block = std::move(grown);
+  body_at_ = batch_->block->data() + done;
+  body_end_ = batch_->block->data() + capacity;
 }
 
 /// The properties with the time of arrival and this node's name, as configured (PUB-16).
@@ -237,6 +255,8 @@ void Channel::new_batch(std::size_t need) {
 void Channel::on_content_body(std::string_view bytes) {
   if (!in_record_) return;
   in_call_ = true;
+  if (bytes.size() > static_cast<std::size_t>(body_end_ - body_at_)) [[unlikely]]
+    grow_record(bytes.size());
   std::memcpy(body_at_, bytes.data(), bytes.size());
   body_at_ += bytes.size();
   body_left_ -= bytes.size();
@@ -248,6 +268,11 @@ void Channel::finish_record() {
   in_record_ = false;
   ++broker_.totals.published;
   if (tx_) [[unlikely]] {
+    if (batch_->block->size() > kBlockMax) {  // one of its own: not copied
+      tx_publishes_.push_back({std::move(batch_->block), mandatory_});
+      batch_.reset();
+      return;
+    }
     const MessageView message(batch_->block->data() + record_at_);
     tx_publishes_.push_back({Block::copy_of(message.record()), mandatory_});
     batch_->block->shrink_to(record_at_);
@@ -337,6 +362,7 @@ void Channel::flush_batch() {
     std::memcpy(at, partial.data(), partial.size());
     record_at_ = 0;
     body_at_ = at + partial.size();
+    body_end_ = at + whole;
   }
 }
 
@@ -354,6 +380,7 @@ void Channel::on_settled(PublishBatch& batch) {
     return;
   }
   if (batch.first_seq == 0) return;
+  settled_.emplace_back(&batch);
   if (!confirms_due) session_.touch_channel(number_);
   confirms_due = true;
 }
@@ -391,13 +418,23 @@ void Channel::flush_confirms() {
         last = seq;
       }
     }
+    if (batch.count == 0) --told_inside_;
+    batch.count = 0;
     outstanding_.pop_front();
   }
   send_run();
-  // Behind a batch that still waits, single acks: a slow queue must not hold the others' confirms.
-  for (auto& entry : outstanding_) {
+  tell_out_of_turn();
+}
+
+/// Behind a batch that still waits, single acks: a slow queue must not hold the others' confirms.
+/// Looks only at what was settled since the last time, however long the line is.
+void Channel::tell_out_of_turn() {
+  auto& out = session_.connection().output();
+  std::erase_if(settled_, [](const PublishBatchRef& batch) { return batch->count == 0; });
+  std::sort(settled_.begin(), settled_.end(),
+            [](const auto& a, const auto& b) { return a->first_seq < b->first_seq; });
+  for (const PublishBatchRef& entry : settled_) {
     PublishBatch& batch = *entry;
-    if (!batch.settled() || batch.count == 0) continue;
     broker_.totals.confirmed += batch.count;
     std::sort(batch.rejected.begin(), batch.rejected.end());
     for (std::uint32_t i = 0; i < batch.count; ++i) {
@@ -407,8 +444,15 @@ void Channel::flush_confirms() {
       else
         out.method(number_, amqp::BasicAck{seq, false});
     }
-    batch.count = 0;  // told; it leaves the line with those before it
+    batch.count = 0;  // told; it leaves the line with those before it, or when half of it is told
     batch.rejected.clear();
+    batch.block.reset();
+    ++told_inside_;
+  }
+  settled_.clear();
+  if (told_inside_ > 64 && told_inside_ > outstanding_.size() / 2) {
+    std::erase_if(outstanding_, [](const PublishBatchRef& batch) { return batch->count == 0; });
+    told_inside_ = 0;
   }
 }
 

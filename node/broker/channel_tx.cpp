@@ -28,6 +28,7 @@ void Channel::commit() {
   auto settles = std::move(tx_settles_);
   tx_publishes_.clear();
   tx_settles_.clear();
+  if (!check_commit(publishes)) return;
   auto resume = suspend();
   commit_done_ = [this, resume] {
     reply(amqp::TxCommitOk{});
@@ -37,16 +38,7 @@ void Channel::commit() {
   batch_.reset();        // at most scratch space of kept publishes
   for (const TxPublish& kept : publishes) {
     const MessageView message(kept.block->data());
-    const Route* route = resolve(message.exchange(), message.routing_key());
-    if (route == nullptr) return;  // the channel is closing
-    if (!check_properties(message.props())) return;
-    if (route == &own_route_ || last_scan_.has_extra_keys) {
-      std::vector<std::string_view> extra;
-      (void)collect_extra_keys(last_scan_.headers, extra);
-      own_route_ = make_route(message.exchange(), message.routing_key(), extra, last_scan_.headers,
-                              message.props());
-      route = &own_route_;
-    }
+    const Route* route = route_again(message);
     mandatory_ = kept.mandatory;
     if (!batch_ || batch_->block->room() < message.record_size()) {
       new_batch(message.record_size());
@@ -61,6 +53,30 @@ void Channel::commit() {
   commit_settles_ = !settles.empty();
   for (const TxSettle& s : settles) (void)apply_settle(s.tag, s.multiple, s.how);
   if (--commits_waiting_ == 0) finish_commit();
+}
+
+/// Everything that could refuse a kept publish, before any of them leaves: a commit is all or
+/// nothing. False after an error.
+bool Channel::check_commit(const std::vector<TxPublish>& publishes) {
+  for (const TxPublish& kept : publishes) {
+    const MessageView message(kept.block->data());
+    // Properties and added keys were checked when they came; exchanges and permissions may be gone.
+    if (resolve(message.exchange(), message.routing_key()) == nullptr) return false;
+    if (!check_properties(message.props())) return false;
+  }
+  return true;
+}
+
+/// The route of a kept publish. Requires: check_commit in this same call, so nothing can fail.
+const Channel::Route* Channel::route_again(MessageView message) {
+  const Route* route = resolve(message.exchange(), message.routing_key());
+  WARREN_ASSERT(route != nullptr && check_properties(message.props()));
+  if (route != &own_route_ && !last_scan_.has_extra_keys) return route;
+  std::vector<std::string_view> extra;
+  (void)collect_extra_keys(last_scan_.headers, extra);
+  own_route_ = make_route(message.exchange(), message.routing_key(), extra, last_scan_.headers,
+                          message.props());
+  return &own_route_;
 }
 
 /// Every queue has what was published.

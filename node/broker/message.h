@@ -100,20 +100,22 @@ class MessageView {
   const char* at_{nullptr};
 };
 
-/// Writes header, exchange, routing key and properties of a record and leaves room for the body.
-/// Requires: the block has room for record_bytes(...). Returns the body's place (h.body_size bytes).
+/// Writes header, exchange, routing key and properties of a record and leaves room for the body, or
+/// for its first `body_room` bytes.
+/// Requires: the block has room for record_bytes(...) with that much body. Returns the body's place.
 inline std::size_t record_bytes(std::size_t exchange, std::size_t key, std::size_t props,
                                 std::size_t body) {
   return sizeof(RecordHeader) + exchange + key + props + body;
 }
 inline char* append_record(Block& block, RecordHeader h, std::string_view exchange,
-                           std::string_view key, std::string_view props) {
+                           std::string_view key, std::string_view props,
+                           std::size_t body_room) {
   h.exchange_size = static_cast<std::uint8_t>(exchange.size());
   h.routing_key_size = static_cast<std::uint8_t>(key.size());
   h.props_size = static_cast<std::uint32_t>(props.size());
   h.record_size = static_cast<std::uint32_t>(
       record_bytes(exchange.size(), key.size(), props.size(), h.body_size));
-  char* at = block.append(h.record_size);
+  char* at = block.append(record_bytes(exchange.size(), key.size(), props.size(), body_room));
   std::memcpy(at, &h, sizeof h);
   at += sizeof h;
   std::memcpy(at, exchange.data(), exchange.size());
@@ -122,6 +124,10 @@ inline char* append_record(Block& block, RecordHeader h, std::string_view exchan
   at += key.size();
   std::memcpy(at, props.data(), props.size());
   return at + props.size();
+}
+inline char* append_record(Block& block, const RecordHeader& h, std::string_view exchange,
+                           std::string_view key, std::string_view props) {
+  return append_record(block, h, exchange, key, props, h.body_size);
 }
 
 }  // namespace warren::broker

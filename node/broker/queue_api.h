@@ -39,6 +39,10 @@ class Publisher {
 class PublishBatch {
  public:
   explicit PublishBatch(Publisher* publisher) : publisher_(publisher) {}
+  explicit PublishBatch(std::nullptr_t) {}
+  /// For a publisher that nobody else owns: it goes with the batch, also with one never settled.
+  explicit PublishBatch(std::shared_ptr<Publisher> publisher)
+      : publisher_(publisher.get()), own_(std::move(publisher)) {}
 
   BlockRef block;
   std::uint64_t first_seq{0};   ///< confirm sequence number of the first record; 0 = no confirms
@@ -63,7 +67,8 @@ class PublishBatch {
   }
 
  private:
-  Publisher* publisher_;
+  Publisher* publisher_{nullptr};
+  std::shared_ptr<Publisher> own_;
   std::uint32_t pending_{0};
   std::uint32_t refs_{0};
 };

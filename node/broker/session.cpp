@@ -17,9 +17,7 @@ Session::Session(Broker& broker, SessionDriver& driver, PeerInfo peer, amqp::Con
       connection_(*this, limits, broker.steady_ms()),
       id_(broker.add_session(*this)),
       name_(fmt::format("{}:{} -> {}:{}", peer_.peer_host, peer_.peer_port, peer_.host, peer_.port)),
-      connected_at_(broker.wall_ms()) {
-  broker_.log().info(LogArea::connection, "accepting AMQP connection {}", name_);
-}
+      connected_at_(broker.wall_ms()) {}
 
 Session::~Session() {
   disconnected("the node lets go of the connection");
@@ -48,6 +46,12 @@ std::string Session::user_provided_name() const {
 }
 
 // ---- handshake ----------------------------------------------------------------------------------
+
+/// Told only now, so that whoever probes the port every second does not fill the log (CON-02).
+void Session::on_first_byte() {
+  heard_ = true;
+  broker_.log().info(LogArea::connection, "accepting AMQP connection {}", name_);
+}
 
 FieldTable Session::server_properties() {
   FieldTable capabilities;
@@ -164,6 +168,9 @@ void Session::on_closing(const std::string& why) {
     if (VhostRuntime* runtime = vhost()) --runtime->connections;
     broker_.connection_closed(*this);
   }
+  if (!heard_)
+    return broker_.log().debug(LogArea::connection, "connection {} ended before its first byte: {}",
+                               name_, why);
   const LogLevel level = why == "closed by the client" ? LogLevel::info
                          : why.starts_with("error on") ? LogLevel::error : LogLevel::warning;
   broker_.log().log(level, LogArea::connection,

@@ -86,6 +86,7 @@ class Session final : public amqp::ConnectionHandler {
   bool touched{false};  ///< in the broker's list for this turn
 
   // ---- amqp::ConnectionHandler ----
+  void on_first_byte() override;
   FieldTable server_properties() override;
   std::string mechanisms() override;
   amqp::Login login(std::string_view mechanism, std::string_view response,
@@ -116,6 +117,7 @@ class Session final : public amqp::ConnectionHandler {
   std::string vhost_name_;
   bool opened_{false};
   bool closing_seen_{false};
+  bool heard_{false};
   bool starving_{false};
   Millis connected_at_;
   SessionTraffic traffic_;

@@ -78,16 +78,18 @@ Result<void> read_properties(const json::object& from, amqp::BasicProperties& ou
   return {};
 }
 
-/// Answers when every queue has the message.
+/// Answers when every queue has the message, or when the broker goes before.
 class Settled final : public broker::Publisher {
  public:
   explicit Settled(CallRef call) : call_(std::move(call)) {}
+  ~Settled() override {
+    call_->fail(503, "unavailable", "the broker stopped before all queues had the message");
+  }
   void on_settled(broker::PublishBatch& batch) override {
     if (batch.rejected.empty())
       call_->ok(json::object{{"routed", true}});
     else
       call_->fail(400, "bad_request", "a queue refused the message");
-    delete this;
   }
 
  private:
@@ -136,11 +138,10 @@ void publish(const CallRef& call) {
     if (auto valid = broker.access().check_user_id(call->user.name, *properties.user_id); !valid)
       return call->fail(valid.error());
   auto* vhost = broker.vhost(call->at("vhost"));
-  auto settled = std::make_unique<Settled>(call);
+  const auto settled = std::make_shared<Settled>(call);
   const std::size_t queues = broker.publish_internal(*vhost, exchange, {&key, 1},
-                                                     amqp::encode_properties(properties), payload, settled.get());
-  if (queues == 0) return call->ok(json::object{{"routed", false}});
-  (void)settled.release();  // deletes itself when it has answered
+                                                     amqp::encode_properties(properties), payload, settled);
+  if (queues == 0) call->ok(json::object{{"routed", false}});
 }
 
 // ---- get ----------------------------------------------------------------------------------------

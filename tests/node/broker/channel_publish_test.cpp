@@ -1,5 +1,6 @@
 // Publishing and confirms: nothing is confirmed before it is on disc, everything is confirmed once.
 
+#include "node/broker/channel.h"
 #include "tests/node/broker/broker_fixture.h"
 
 namespace warren::broker::test {
@@ -104,6 +105,26 @@ TEST_F(ConfirmTest, ASlowQueueDoesNotHoldTheOthers) {
   EXPECT_EQ(settled(), Numbers{1});
   sync_queue("b");
   EXPECT_EQ(settled(), Numbers{4});
+}
+
+TEST_F(ConfirmTest, WhatWasToldOutOfTurnIsForgotten) {
+  const auto* channel = static_cast<const Channel*>(client.connection().channel(1));
+  to("a");
+  turn();
+  for (int i = 0; i < 1'000; ++i) {
+    to("b");
+    turn();
+    sync_queue("b");
+    ASSERT_EQ(settled(), Numbers{i + 2});
+    ASSERT_EQ(channel->info().unconfirmed, 1U);
+    ASSERT_LE(channel->info().batches, 130U) << "batches that were told must not pile up";
+  }
+  sync_queue("a");
+  EXPECT_EQ(settled(), Numbers{1});
+  EXPECT_EQ(channel->info().batches, 0U);
+  to("b");
+  sync();
+  EXPECT_EQ(settled(), Numbers{1'002});
 }
 
 TEST_F(ConfirmTest, RefusedMessagesAreNackedExactly) {
@@ -345,6 +366,81 @@ TEST_F(PublishTest, LargeBodiesComeInPieces) {
   EXPECT_EQ(got[0], "small");
   EXPECT_TRUE(got[1] == body);
   EXPECT_EQ(got[2], "small");
+}
+
+TEST_F(PublishTest, AnnouncedBodiesTakeMemoryAsTheyCome) {
+  auto& client = connect();
+  declare(client, "q");
+  const auto* channel = static_cast<const Channel*>(client.connection().channel(1));
+  constexpr std::size_t kAnnounced = 100'000'000;
+  amqp::BasicPublish method;
+  method.routing_key = "q";
+  client.send(amqp::encode_frame(1, method) + header_frame(1, kAnnounced));
+  turn();
+  EXPECT_LE(channel->info().batch_bytes, 128U << 10) << "an announcement costs its sender nothing";
+  std::size_t sent = 0;
+  const std::string piece(131'000, 'p');
+  while (sent + piece.size() < 8'000'000) {
+    client.send(body_frame(1, piece));
+    sent += piece.size();
+    ASSERT_LE(channel->info().batch_bytes, sent * 4 + (128U << 10));
+  }
+  client.disconnect();
+  EXPECT_EQ(ready("q"), 0U);
+}
+
+TEST_F(PublishTest, BodiesAroundTheSizesOfBlocksArrive) {
+  auto& client = connect();
+  declare(client, "q");
+  std::vector<std::string> wanted;
+  for (const std::size_t at : {128U << 10, 512U << 10, 2048U << 10})
+    for (const int by : {-100, -80, -40, -39, -38, -37, -36, -35, -34, -33, -32, 0, 1}) {
+      std::string body(static_cast<std::size_t>(static_cast<long>(at) + by), 'x');
+      for (std::size_t i = 0; i < body.size(); i += 997) body[i] = static_cast<char>(i >> 8);
+      client.kept += publish_frame(1, {"", "q", "between"}) + publish_frame(1, {"", "q", body});
+      wanted.push_back("between");
+      wanted.push_back(std::move(body));
+    }
+  client.offer();
+  consume(client, "q", "c", true);
+  std::vector<std::string> got;
+  for (std::size_t i = 0; i < wanted.size() && got.size() < wanted.size(); ++i) {
+    sync();
+    for (auto& one : bodies(client.receive())) got.push_back(std::move(one));
+  }
+  ASSERT_EQ(got.size(), wanted.size());
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i] == wanted[i]) << i;
+}
+
+/// A publisher of the broker's own: who waits over HTTP.
+struct Waiting final : Publisher {
+  explicit Waiting(std::vector<std::string>& said) : log(said) {}
+  ~Waiting() override { log.push_back("gone"); }
+  void on_settled(PublishBatch&) override { log.push_back("settled"); }
+  std::vector<std::string>& log;
+};
+
+TEST_F(PublishTest, OwnersOfInternalMessagesEndWithThem) {
+  auto& client = connect();
+  declare(client, "q");
+  const auto props = amqp::encode_properties({.delivery_mode = 2});
+  const auto publish_as = [&](const std::string& key, std::vector<std::string>& said) {
+    return broker_->publish_internal(*broker_->vhost("/"), "", {&key, 1}, props, "m",
+                                     std::make_shared<Waiting>(said));
+  };
+  std::vector<std::string> durable, nowhere, cut_off;
+  EXPECT_EQ(publish_as("q", durable), 1U);
+  turn();
+  EXPECT_EQ(durable, std::vector<std::string>{});
+  sync();
+  EXPECT_EQ(durable, (std::vector<std::string>{"settled", "gone"}));
+  EXPECT_EQ(publish_as("nowhere", nowhere), 0U);
+  EXPECT_EQ(nowhere, std::vector<std::string>{"gone"});
+  EXPECT_EQ(publish_as("q", cut_off), 1U);
+  turn();
+  clients_.clear();
+  broker_.reset();
+  EXPECT_EQ(cut_off, std::vector<std::string>{"gone"}) << "never settled, and not forgotten";
 }
 
 TEST_F(PublishTest, OrderIsKeptAcrossTurnsAndSizes) {

@@ -427,6 +427,63 @@ TEST_F(TxTest, ACommitOfAcksAloneIsDurableToo) {
   EXPECT_EQ(client.receive().at(0).id(), amqp::TxCommitOk::kId);
 }
 
+TEST_F(TxTest, ACommitThatFailsPublishesNothing) {
+  declare_exchange(client, "x", "fanout");
+  bind(client, "r", "x", "");
+  publish(client, "q", "1");
+  client.send(publish_frame(1, {"x", "", "2"}));
+  publish(client, "q", "3");
+  turn();
+  amqp::ExchangeDelete gone;
+  gone.exchange = "x";
+  EXPECT_EQ(call(client, 2, gone).id(), amqp::ExchangeDeleteOk::kId);
+  client.send(1, amqp::TxCommit{});
+  EXPECT_EQ(code(client), 404);
+  EXPECT_EQ(ready("q") + ready("r"), 0U) << "all or nothing";
+}
+
+TEST_F(TxTest, NoCommandMayFollowACommitThatIsPending) {
+  publish(client, "q", "1");
+  client.send(1, amqp::TxCommit{});
+  client.send(2, amqp::TxSelect{});
+  turn();
+  ASSERT_EQ(client.receive().at(0).id(), amqp::TxSelectOk::kId) << "channels are for themselves";
+  client.send(1, amqp::BasicQos{0, 1, false});
+  EXPECT_EQ(code(client), 504);
+  EXPECT_EQ(client.connection().state(), amqp::ConnectionState::closing);
+  sync();
+  EXPECT_EQ(ready("q"), 1U) << "the commit was on its way";
+}
+
+TEST_F(TxTest, AChannelMayCloseBehindItsCommit) {
+  publish(client, "q", "1");
+  client.send(1, amqp::TxCommit{});
+  client.send(1, amqp::ChannelClose{});
+  sync();
+  const auto received = client.receive();
+  ASSERT_EQ(received.size(), 2U);
+  EXPECT_EQ(received[0].id(), amqp::TxCommitOk::kId);
+  EXPECT_EQ(received[1].id(), amqp::ChannelCloseOk::kId);
+}
+
+TEST_F(TxTest, LargeBodiesAreKeptUntilTheCommit) {
+  const std::string body(700'000, 'b');
+  publish(client, "q", "1");
+  publish(client, "q", body);
+  publish(client, "r", "3");
+  client.send(1, amqp::TxCommit{});
+  sync();
+  EXPECT_EQ(client.receive().at(0).id(), amqp::TxCommitOk::kId);
+  consume(client, "q", "c", true, 2);
+  sync();
+  std::vector<std::string> got = bodies(client.receive());
+  sync();
+  for (auto& more : bodies(client.receive())) got.push_back(more);
+  ASSERT_EQ(got.size(), 2U);
+  EXPECT_EQ(got[0], "1");
+  EXPECT_TRUE(got[1] == body);
+}
+
 TEST_F(TxTest, UnroutableMandatoryMessagesReturnAtTheCommit) {
   client.send(publish_frame(1, {"", "nowhere", "lost", true}));
   turn();

@@ -220,6 +220,11 @@ TEST(Settings, POL04_numeric_limits_the_lower) {
   EXPECT_EQ(effective_settings(def, nullptr, &operators).message_ttl_ms, 5);
   const PolicyDef huge = policy("p", R"({"message-ttl":999999999999999})");
   EXPECT_EQ(effective_settings(queue("q"), &huge, nullptr).message_ttl_ms, 315360000000);
+  for (const char* definition : {R"({"expires":315360000001})", R"({"expires":9223372036854775807})",
+                                 R"({"expires":18446744073709551615})"}) {
+    const PolicyDef forever = policy("p", definition);
+    EXPECT_EQ(effective_settings(queue("q"), &forever, nullptr).expires_ms, 315360000000) << definition;
+  }
 }
 
 TEST(Settings, POL04_dead_letter_words_of_the_arguments_win) {
