@@ -27,7 +27,8 @@ void done(AdminCall& call) { call.sink->done(json::object{}); }
 std::size_t open_files() {
   std::error_code ec;
   std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ec)) ++count;
+  for (std::filesystem::directory_iterator at("/proc/self/fd", ec), end; !ec && at != end; at.increment(ec))
+    ++count;
   return count;
 }
 

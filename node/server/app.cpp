@@ -381,7 +381,15 @@ void App::finish_stop() {
   journal_->flush_lazy();
   down_ = true;
   committer_->stop();
-  // Completions of the last batches are in the loop; the app may go only behind them.
+  // Completions of the last batches are on their way here; the app may go only behind them.
+  if (!journal_->waiting()) return close_store();
+  journal_->on_progress([this] {
+    if (!journal_->waiting()) close_store();
+  });
+}
+
+/// Requires: down_, and nothing of the journal's is under way.
+void App::close_store() {
   loop_.post([this] {
     store_->on_floors_wanted(nullptr);
     store_->close();

@@ -71,6 +71,7 @@ class App final : public broker::BrokerEnv {
   void tick();
   void arm_timer();
   void finish_stop();
+  void close_store();
   void write_checkpoints();
 
   Loop& loop_;

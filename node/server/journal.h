@@ -69,6 +69,8 @@ class Journal {
   void flush_lazy();
   std::uint64_t bytes_in_flight() const { return bytes_in_flight_ + batch_.bytes(); }
   bool idle() const { return in_flight_.empty() && batch_.empty(); }
+  /// Whether the completion of something submitted is still to come.
+  bool waiting() const { return !in_flight_.empty(); }
   bool lazy_waiting() const { return !batch_.empty() && !must_sync_; }
   /// Called behind each completion, on the loop's thread.
   void on_progress(std::function<void()> progress) { progress_ = std::move(progress); }

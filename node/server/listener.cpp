@@ -108,15 +108,18 @@ std::string port_holder(std::uint16_t port) {
   }
   if (inode.empty()) return {};
   const std::string wanted = "socket:[" + inode + "]";
+  // Processes end while we look: no step may throw.
   std::error_code ec;
-  for (const auto& process : fs::directory_iterator("/proc", ec)) {
-    const std::string pid = process.path().filename();
+  const fs::directory_iterator end;
+  for (fs::directory_iterator process("/proc", ec); !ec && process != end; process.increment(ec)) {
+    const std::string pid = process->path().filename();
     if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::error_code denied;
-    for (const auto& fd : fs::directory_iterator(process.path() / "fd", denied)) {
-      std::error_code gone;
-      if (fs::read_symlink(fd.path(), gone) != wanted) continue;
-      std::ifstream name(process.path() / "comm");
+    std::error_code gone;
+    fs::directory_iterator fd(process->path() / "fd", gone);
+    for (; !gone && fd != end; fd.increment(gone)) {
+      std::error_code closed;
+      if (fs::read_symlink(fd->path(), closed) != wanted) continue;
+      std::ifstream name(process->path() / "comm");
       std::string text;
       std::getline(name, text);
       return "process " + pid + " (" + text + ")";
