@@ -192,6 +192,20 @@ std::shared_ptr<Queue> Broker::queue(std::string_view vhost, std::string_view na
   return def == nullptr ? nullptr : queue(def->uid);
 }
 
+std::shared_ptr<QueueEndpoint> Broker::endpoint(metadata::QueueUid uid) const { return queue(uid); }
+
+std::shared_ptr<QueueEndpoint> Broker::endpoint(std::string_view vhost, std::string_view name) const {
+  const auto* def = catalogue_.find_queue(vhost, name);
+  return def == nullptr ? nullptr : endpoint(def->uid);
+}
+
+std::string Broker::home_down_text(const metadata::QueueDef& def) const {
+  std::string node = env_.member_name(def.home);
+  if (node.empty()) node = "unknown";
+  return "home node '" + node + "' of " + (def.durable ? "durable " : "") + "queue '" + def.name +
+         "' in vhost '" + def.vhost + "' is down or inaccessible";
+}
+
 // ---- messages -----------------------------------------------------------------------------------
 
 std::size_t Broker::publish_internal(VhostRuntime& vhost, std::string_view exchange,
@@ -222,7 +236,7 @@ std::size_t Broker::publish_internal(VhostRuntime& vhost, std::string_view excha
   const RecordRef record{0, 0};
   batch->expect();
   for (const auto uid : uids)
-    if (auto target = queue(uid)) target->publish(*batch, {&record, 1});
+    if (auto target = endpoint(uid)) target->publish(*batch, {&record, 1});
   batch->answered();
   return uids.size();
 }
@@ -264,7 +278,7 @@ void Broker::dead_letter(QueueEndpoint& queue, const Delivery& message, DeathRea
   const RecordRef record{0, 0};
   batch->expect();
   for (const auto uid : uids) {
-    auto target = this->queue(uid);
+    auto target = endpoint(uid);
     if (!target) continue;
     // What came back by itself would go round for ever; it stops here (DLX-06).
     if (is_cycle(dead.properties, target->def().name)) {

@@ -45,6 +45,8 @@ class BrokerEnv {
   virtual void close_log(metadata::QueueUid uid, bool retire) = 0;
   /// Bytes handed to logs and not yet durable.
   virtual std::uint64_t log_bytes_in_flight() const = 0;
+  /// The name of a member of the cluster, for texts; "" when it is not known.
+  virtual std::string member_name(std::uint64_t) const { return {}; }
   /// Calls Broker::end_turn soon.
   virtual void want_turn() = 0;
   virtual Logger& log() = 0;
@@ -113,7 +115,13 @@ class Broker final : public QueueHost {
   VhostRuntime* vhost(std::string_view name);
   std::shared_ptr<Queue> queue(metadata::QueueUid uid) const;
   std::shared_ptr<Queue> queue(std::string_view vhost, std::string_view name) const;
+  /// The queues that live here.
   const std::map<metadata::QueueUid, std::shared_ptr<Queue>>& queues() const { return queues_; }
+  /// The way to a queue, wherever it lives; null when there is none of that uid or name.
+  std::shared_ptr<QueueEndpoint> endpoint(metadata::QueueUid uid) const;
+  std::shared_ptr<QueueEndpoint> endpoint(std::string_view vhost, std::string_view name) const;
+  /// "home node 'n' of durable queue 'q' in vhost 'v' is down or inaccessible" (QUE-04).
+  std::string home_down_text(const metadata::QueueDef& def) const;
   /// Routes cached at one value stay right until it changes.
   std::uint64_t route_version(const VhostRuntime& vhost) const {
     return vhost.router.version() + (epoch_ << 40);

@@ -125,6 +125,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   // consuming (channel_consume.cpp)
   void on_qos(std::string_view arguments);
   void on_consume(std::string_view arguments);
+  void on_subscribed(const std::string& tag, const metadata::QueueDef& def, bool no_ack, bool no_wait,
+                     QueueError refused);
   void consume_replies(std::string tag, bool no_ack, bool no_wait);
   void on_cancel(std::string_view arguments);
   void on_get(std::string_view arguments);
@@ -138,7 +140,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void trim_unacked();
   /// Keeps an ended consumer for its deliveries; forgets those that have none left.
   void retire(std::unique_ptr<ChannelConsumer> consumer);
-  void remember_got_from(const std::shared_ptr<Queue>& queue);
+  void remember_got_from(const std::shared_ptr<QueueEndpoint>& queue);
 
   // topology (channel_topology.cpp)
   void on_exchange_declare(std::string_view arguments);
@@ -152,7 +154,9 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void on_queue_purge(std::string_view arguments);
   void on_queue_delete(std::string_view arguments);
   /// The named queue ("" = the last declared); null after an error was raised.
-  std::shared_ptr<Queue> named_queue(std::string_view name, amqp::MethodId id);
+  std::shared_ptr<QueueEndpoint> named_queue(std::string_view name, amqp::MethodId id);
+  /// Raises what a queue's answer says (QUE-04, CNS-09); for `name` in this virtual host.
+  void queue_error(QueueError refused, const metadata::QueueDef& def, amqp::MethodId id);
   bool resolve_name(std::string& name, amqp::MethodId id);
   bool allowed(access::Permission permission, std::string_view resource, bool exchange,
                amqp::MethodId id);

@@ -182,14 +182,26 @@ void Channel::on_consume(std::string_view arguments) {
   spec.arguments = std::move(*table);
   auto consumer = std::make_unique<ChannelConsumer>(*this, queue, tag, spec.holder, method.no_ack);
   consumer->shared_limit = shared_prefetch_ != 0 && !method.no_ack;
-  const QueueError refused = queue->subscribe(std::move(spec), *consumer);
-  if (refused == QueueError::exclusive_use)
-    return error(ReplyCode::access_refused, where("queue", name) + " in exclusive use", method.kId);
-  if (refused != QueueError::none)
-    return error(ReplyCode::not_found, "no " + where("queue", name), method.kId);
-  consumers_.emplace(tag, std::move(consumer));
-  broker_.events().consumer(session_, number_, tag, queue->def(), !method.no_ack, true);
-  if (method.no_wait) return;
+  ConsumerSink& sink = *consumer;
+  consumers_.emplace(tag, std::move(consumer));  // already here: it is to be released with the channel
+  QueueEndpoint& endpoint = *queue;
+  endpoint.subscribe(std::move(spec), sink,
+                     [this, alive = alive(), tag, queue = std::move(queue), no_ack = method.no_ack,
+                      no_wait = method.no_wait, resume = suspend()](QueueError refused) {
+                       if (alive.expired()) return;
+                       on_subscribed(tag, queue->def(), no_ack, no_wait, refused);
+                       resume();
+                     });
+}
+
+void Channel::on_subscribed(const std::string& tag, const metadata::QueueDef& def, bool no_ack,
+                            bool no_wait, QueueError refused) {
+  if (refused != QueueError::none) {
+    consumers_.erase(tag);
+    return queue_error(refused, def, amqp::BasicConsume::kId);
+  }
+  broker_.events().consumer(session_, number_, tag, def, !no_ack, true);
+  if (no_wait) return;
   amqp::BasicConsumeOk ok;
   ok.consumer_tag = tag;
   reply(ok);
@@ -222,7 +234,14 @@ void Channel::on_cancel(std::string_view arguments) {
     const ChannelConsumer& gone = *ended;
     retire(std::move(ended));
     broker_.events().consumer(session_, number_, tag, gone.queue()->def(), !gone.no_ack(), false);
-    gone.queue()->unsubscribe(gone.holder());
+    if (method.no_wait) return gone.queue()->unsubscribe(gone.holder(), [] {});
+    return gone.queue()->unsubscribe(gone.holder(), [this, alive = alive(), tag, resume = suspend()] {
+      if (alive.expired()) return;
+      amqp::BasicCancelOk ok;
+      ok.consumer_tag = tag;
+      reply(ok);
+      resume();
+    });
   } else if (!reply_tag_.empty() && tag == reply_tag_) {
     broker_.replies().remove(reply_token_);
     reply_token_.clear();
@@ -256,7 +275,7 @@ void Channel::on_get(std::string_view arguments) {
                 ": it has a single active consumer",
             amqp::BasicGet::kId);
     } else if (got.error != QueueError::none) {
-      error(ReplyCode::not_found, "no " + where("queue", queue->def().name), amqp::BasicGet::kId);
+      queue_error(got.error, queue->def(), amqp::BasicGet::kId);
     } else if (!got.delivery) {
       reply(amqp::BasicGetEmpty{});
     } else {
@@ -398,7 +417,7 @@ void Channel::retire(std::unique_ptr<ChannelConsumer> consumer) {
   retired_.push_back(std::move(consumer));
 }
 
-void Channel::remember_got_from(const std::shared_ptr<Queue>& queue) {
+void Channel::remember_got_from(const std::shared_ptr<QueueEndpoint>& queue) {
   if (got_from_.size() >= got_from_look_) {
     std::set<QueueEndpoint*> holding;
     for (const Unacked& u : unacked_)
@@ -429,7 +448,7 @@ void Channel::recheck_permissions() {
                               consumer->queue()->def().name))
       lost.push_back(consumer.get());
   for (ChannelConsumer* consumer : lost) {
-    consumer->queue()->unsubscribe(consumer->holder());
+    consumer->queue()->unsubscribe(consumer->holder(), [] {});
     consumer_cancelled(*consumer);
   }
 }

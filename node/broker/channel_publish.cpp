@@ -84,7 +84,7 @@ bool Channel::check_publish_exchange(std::string_view exchange, std::string_view
 Channel::Target* Channel::target(metadata::QueueUid uid) {
   auto& slot = targets_[uid];
   if (!slot) {
-    auto queue = broker_.queue(uid);
+    auto queue = broker_.endpoint(uid);
     if (!queue) {
       targets_.erase(uid);
       return nullptr;

@@ -35,6 +35,7 @@ bool Channel::resolve_name(std::string& name, MethodId id) {
 }
 
 bool Channel::own_queue(const metadata::QueueDef& def, MethodId id) {
+  // Numbers of connections are a node's own: another node's may be the same.
   if (!def.exclusive || (def.owner_connection == session_.id() && broker_.is_home(def))) return true;
   error(ReplyCode::resource_locked,
         "cannot obtain exclusive access to locked " + where("queue", def.name) +
@@ -44,13 +45,24 @@ bool Channel::own_queue(const metadata::QueueDef& def, MethodId id) {
   return false;
 }
 
-std::shared_ptr<Queue> Channel::named_queue(std::string_view name, MethodId id) {
-  auto queue = broker_.queue(vhost_name(), name);
+std::shared_ptr<QueueEndpoint> Channel::named_queue(std::string_view name, MethodId id) {
+  auto queue = broker_.endpoint(vhost_name(), name);
   if (!queue) {
     error(ReplyCode::not_found, "no " + where("queue", name), id);
     return nullptr;
   }
-  return own_queue(queue->def(), id) ? queue : nullptr;
+  if (!own_queue(queue->def(), id)) return nullptr;
+  if (queue->reachable()) return queue;
+  queue_error(QueueError::home_down, queue->def(), id);
+  return nullptr;
+}
+
+void Channel::queue_error(QueueError refused, const metadata::QueueDef& def, MethodId id) {
+  if (refused == QueueError::exclusive_use)
+    return error(ReplyCode::access_refused, where("queue", def.name) + " in exclusive use", id);
+  if (refused == QueueError::home_down)
+    return error(ReplyCode::not_found, broker_.home_down_text(def), id);
+  error(ReplyCode::not_found, "no " + where("queue", def.name), id);
 }
 
 // ---- exchanges ----------------------------------------------------------------------------------
@@ -191,8 +203,9 @@ void Channel::on_queue_declare(std::string_view arguments) {
                  "cannot declare a server-named queue of type " + std::string(queue_type_name(def.type)),
                  id);
   if (!allowed(Permission::configure, name, false, id)) return;
-  if (auto existing = broker_.queue(vhost_name(), name)) {
+  if (auto existing = broker_.endpoint(vhost_name(), name)) {
     if (!own_queue(existing->def(), id)) return;
+    if (!existing->reachable()) return queue_error(QueueError::home_down, existing->def(), id);
     if (auto same = check_equivalence(existing->def(), def); !same) {
       if (same.error().code == Errc::already_exists)  // locked, not inequivalent (QUE-05)
         return error(ReplyCode::resource_locked, same.error().text, id);
@@ -219,14 +232,25 @@ void Channel::create_queue(metadata::QueueDef def, bool no_wait) {
 
 void Channel::reply_declare(const std::string& name, bool no_wait) {
   if (no_wait) return;
-  amqp::QueueDeclareOk ok;
-  ok.queue = name;
-  if (auto queue = broker_.queue(vhost_name(), name)) {
-    const auto [messages, consumers] = queue->depth();
-    ok.message_count = static_cast<std::uint32_t>(std::min<std::uint64_t>(messages, UINT32_MAX));
-    ok.consumer_count = static_cast<std::uint32_t>(consumers);
-  }
-  reply(ok);
+  const auto answer = [this, name](const QueueDepth& depth) {
+    amqp::QueueDeclareOk ok;
+    ok.queue = name;
+    ok.message_count = static_cast<std::uint32_t>(std::min<std::uint64_t>(depth.ready, UINT32_MAX));
+    ok.consumer_count = static_cast<std::uint32_t>(depth.consumers);
+    reply(ok);
+  };
+  auto queue = broker_.endpoint(vhost_name(), name);
+  if (!queue) return answer({});
+  QueueEndpoint& endpoint = *queue;
+  endpoint.ask_depth([this, alive = alive(), queue, answer,
+                      resume = suspend()](const Asked<QueueDepth>& depth) {
+    if (alive.expired()) return;
+    if (depth.error == QueueError::none)
+      answer(depth.value);
+    else
+      queue_error(depth.error, queue->def(), amqp::QueueDeclare::kId);
+    resume();
+  });
 }
 
 void Channel::on_queue_bind(MethodId id, std::string_view arguments) {
@@ -311,11 +335,16 @@ void Channel::on_queue_purge(std::string_view arguments) {
   if (queue->def().type == metadata::QueueType::stream)
     return error(ReplyCode::not_implemented, "purge of a stream: " + where("queue", name), method.kId);
   const bool no_wait = method.no_wait;
-  queue->purge([this, alive = alive(), no_wait, resume = suspend()](std::uint64_t removed) {
+  QueueEndpoint& endpoint = *queue;
+  endpoint.purge([this, alive = alive(), queue, no_wait,
+                  resume = suspend()](const Asked<std::uint64_t>& removed) {
     if (alive.expired()) return;
     amqp::QueuePurgeOk ok;
-    ok.message_count = static_cast<std::uint32_t>(removed);
-    if (!no_wait) reply(ok);
+    ok.message_count = static_cast<std::uint32_t>(removed.value);
+    if (removed.error != QueueError::none)
+      queue_error(removed.error, queue->def(), amqp::QueuePurge::kId);
+    else if (!no_wait)
+      reply(ok);
     resume();
   });
 }
@@ -333,22 +362,33 @@ void Channel::on_queue_delete(std::string_view arguments) {
     done.message_count = static_cast<std::uint32_t>(messages);
     if (!no_wait) reply(done);
   };
-  auto queue = broker_.queue(vhost_name(), name);
+  auto queue = broker_.endpoint(vhost_name(), name);
   if (!queue) return when_durable([ok] { ok(0); });  // its deletion may be on its way
   if (!own_queue(queue->def(), id)) return;
+  if (!queue->reachable()) return queue_error(QueueError::home_down, queue->def(), id);
   if (queue->def().type == metadata::QueueType::quorum && (method.if_unused || method.if_empty))
     return error(ReplyCode::not_implemented,
                  "cannot delete " + where("queue", name) +
                      ". queue.delete operations with if-unused or if-empty flag set are not "
                      "supported by quorum queues",
                  id);
-  const auto [messages, consumers] = queue->depth();
-  if (method.if_unused && consumers > 0)
-    return error(ReplyCode::precondition_failed, where("queue", name) + " in use", id);
-  if (method.if_empty && messages > 0)
-    return error(ReplyCode::precondition_failed, where("queue", name) + " not empty", id);
-  const std::uint64_t count = messages;
-  apply(metadata::DeleteQueue{vhost_name(), name, queue->def().uid}, id, [ok, count] { ok(count); });
+  QueueEndpoint& endpoint = *queue;
+  endpoint.ask_depth([this, alive = alive(), queue, ok, if_unused = method.if_unused,
+                      if_empty = method.if_empty, resume = suspend()](const Asked<QueueDepth>& depth) {
+    if (alive.expired()) return;
+    const auto& def = queue->def();
+    const std::uint64_t count = depth.value.ready;
+    if (depth.error != QueueError::none)
+      queue_error(depth.error, def, amqp::QueueDelete::kId);
+    else if (if_unused && depth.value.consumers > 0)
+      error(ReplyCode::precondition_failed, where("queue", def.name) + " in use", amqp::QueueDelete::kId);
+    else if (if_empty && count > 0)
+      error(ReplyCode::precondition_failed, where("queue", def.name) + " not empty", amqp::QueueDelete::kId);
+    else
+      apply(metadata::DeleteQueue{def.vhost, def.name, def.uid}, amqp::QueueDelete::kId,
+            [ok, count] { ok(count); });
+    resume();
+  });
 }
 
 }  // namespace warren::broker

@@ -123,17 +123,21 @@ struct ConsumerSpec {
   std::string channel_name;        ///< "ip:port -> ip:port (1)", for listings
   std::string user;
   std::uint64_t connection{0};
+  std::uint64_t node{0};           ///< member id of the client's node, 0 = this one
 };
 
 enum class Settle : std::uint8_t {
   ack,      ///< done with
   requeue,  ///< back to its place, counts as returned
   reject,   ///< dropped or dead-lettered (reason rejected)
+  unseen,   ///< back to its place: the client never got it, so no failed delivery
 };
 
 /// Why an operation was refused; the channel turns it into a reply code.
-/// in_use -> 403 (exclusive consumer) or 406, not_empty -> 406, gone -> 404.
-enum class QueueError : std::uint8_t { none, exclusive_use, in_use, not_empty, gone, unsupported };
+/// in_use -> 403 (exclusive consumer) or 406, not_empty -> 406, gone -> 404, home_down -> 404 (QUE-04).
+enum class QueueError : std::uint8_t {
+  none, exclusive_use, in_use, not_empty, gone, unsupported, home_down
+};
 
 struct GetResult {
   std::optional<Delivery> delivery;   ///< valid only during the call
@@ -168,7 +172,22 @@ struct QueueStats {
   QueueCounters counters;
 };
 
+/// Ready messages and consumers, as queue.declare-ok tells them.
+struct QueueDepth {
+  std::uint64_t ready{0}, consumers{0};
+  bool operator==(const QueueDepth&) const = default;
+};
+
+/// The answer of a queue: a value, or why there is none.
+template <class T>
+struct Asked {
+  T value{};
+  QueueError error{QueueError::none};
+};
+
 /// A queue as channels see it. Order: calls from one channel take effect in call order.
+/// Answers: a queue that lives here gives them at once, inside the call; a remote one later, and with
+/// QueueError::home_down when its node is lost before it answered.
 class QueueEndpoint {
  public:
   virtual ~QueueEndpoint() = default;
@@ -178,10 +197,16 @@ class QueueEndpoint {
   /// later, behind any reject().
   virtual void publish(PublishBatch& batch, std::span<const RecordRef> records) = 0;
 
-  /// Attaches a consumer; deliveries begin with the next pump, never inside this call.
-  virtual QueueError subscribe(ConsumerSpec spec, ConsumerSink& sink) = 0;
-  /// Detaches the consumer; what it holds stays held until settled or released.
-  virtual void unsubscribe(HolderId holder) = 0;
+  /// False while the queue's home node is down.
+  virtual bool reachable() const { return true; }
+
+  /// Attaches a consumer; deliveries begin behind `done` with the next pump, never inside this call.
+  /// The sink lives until `done` gave an error, or the holder was unsubscribed or released.
+  virtual void subscribe(ConsumerSpec spec, ConsumerSink& sink,
+                         std::function<void(QueueError)> done) = 0;
+  /// Detaches the consumer; what it holds stays held until settled or released. The sink gets
+  /// nothing more once `done` has been called.
+  virtual void unsubscribe(HolderId holder, std::function<void()> done) = 0;
   /// The sink can take again.
   virtual void resume(HolderId holder) = 0;
   /// One message for basic.get, to be settled under `holder`; `done` may be called at once.
@@ -191,13 +216,14 @@ class QueueEndpoint {
   /// The holder is gone (channel closed): unsubscribes it and requeues whatever it holds.
   virtual void release(HolderId holder) = 0;
 
-  virtual void purge(std::function<void(std::uint64_t removed)> done) = 0;
-  /// Ready messages and consumers, as queue.declare-ok tells them.
-  virtual std::pair<std::uint64_t, std::uint64_t> depth() const = 0;
-  virtual QueueStats stats() const = 0;
-  virtual std::vector<ConsumerInfo> consumers() const = 0;
+  virtual void purge(std::function<void(Asked<std::uint64_t> removed)> done) = 0;
+  virtual void ask_depth(std::function<void(Asked<QueueDepth>)> done) = 0;
+  virtual void ask_stats(std::function<void(Asked<QueueStats>)> done) = 0;
+  virtual void ask_consumers(std::function<void(Asked<std::vector<ConsumerInfo>>)> done) = 0;
   /// A declare of the existing queue: renews x-expires.
   virtual void touched() = 0;
+  /// Holds deliveries back without losing the consumers (QUE-35); not kept across a restart.
+  virtual void set_paused(bool paused) = 0;
 };
 
 // ---- surroundings -------------------------------------------------------------------------------

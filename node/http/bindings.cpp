@@ -97,7 +97,7 @@ void list_bindings(const CallRef& call) {
 }
 
 void queue_bindings(const CallRef& call) {
-  if (!call->broker().queue(call->at("vhost"), call->at("name"))) return call->not_found();
+  if (!call->broker().endpoint(call->at("vhost"), call->at("name"))) return call->not_found();
   list_where(call, [&](const auto& b) { return b.to_queue && b.destination == call->at("name"); });
 }
 

@@ -41,7 +41,7 @@ bool permitted(const CallRef& call, access::Permission permission, access::Resou
 /// `arguments` of a body. False after a 400.
 bool read_arguments(const CallRef& call, const boost::json::object& body, FieldTable& out);
 /// The queue of the path; null after a 404, or a 400 when it is exclusive to a connection.
-std::shared_ptr<broker::Queue> open_queue(const CallRef& call);
+std::shared_ptr<broker::QueueEndpoint> open_queue(const CallRef& call);
 
 // bindings.cpp
 void list_bindings(const CallRef&);

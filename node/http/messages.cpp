@@ -161,7 +161,7 @@ struct Taking : std::enable_shared_from_this<Taking> {
   json::array messages;
 
   void next() {
-    auto queue = call->broker().queue(uid);
+    auto queue = call->broker().endpoint(uid);
     if (!queue || left == 0 || bytes >= kGetBytesMax) return finish();
     --left;
     queue->get(holder, false, [self = shared_from_this()](const broker::GetResult& got) {
@@ -194,7 +194,7 @@ struct Taking : std::enable_shared_from_this<Taking> {
   }
 
   void finish() {
-    if (auto queue = call->broker().queue(uid)) {
+    if (auto queue = call->broker().endpoint(uid)) {
       queue->settle(holder, positions, how);
       queue->release(holder);
     }

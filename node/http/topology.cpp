@@ -108,7 +108,7 @@ void put_queue(const CallRef& call) {
   if (!type) return call->fail(type.error());
   def.type = *type;
   if (!permitted(call, Permission::configure, ResourceKind::queue, def.name)) return;
-  if (auto existing = call->broker().queue(def.vhost, def.name)) {
+  if (auto existing = call->broker().endpoint(def.vhost, def.name)) {
     if (auto same = broker::check_equivalence(existing->def(), def); !same) return call->fail(same.error());
     existing->touched();
     return call->no_content();
@@ -122,8 +122,8 @@ void put_queue(const CallRef& call) {
 }
 
 /// The queue of the path, not exclusive to a connection; null after an error was answered.
-static std::shared_ptr<broker::Queue> shared_queue(const CallRef& call) {
-  auto queue = call->broker().queue(call->at("vhost"), call->at("name"));
+static std::shared_ptr<broker::QueueEndpoint> shared_queue(const CallRef& call) {
+  auto queue = call->broker().endpoint(call->at("vhost"), call->at("name"));
   if (!queue) return call->not_found(), nullptr;
   if (queue->def().exclusive)
     return call->fail(400, "bad_request", "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '" +
@@ -132,7 +132,7 @@ static std::shared_ptr<broker::Queue> shared_queue(const CallRef& call) {
   return queue;
 }
 
-std::shared_ptr<broker::Queue> open_queue(const CallRef& call) { return shared_queue(call); }
+std::shared_ptr<broker::QueueEndpoint> open_queue(const CallRef& call) { return shared_queue(call); }
 
 void delete_queue(const CallRef& call) {
   auto queue = shared_queue(call);

@@ -198,16 +198,20 @@ void close_all_user_connections(AdminCall& call) {
 
 void purge_queue(AdminCall& call) {
   const std::string name = call.text("name");
-  auto queue = call.broker().queue(call.vhost(), name);
+  auto queue = call.broker().endpoint(call.vhost(), name);
   if (!queue)
     return call.sink->fail(Errc::not_found, fmt::format("no queue '{}' in vhost '{}'", name, call.vhost()));
-  queue->purge([sink = call.sink](std::uint64_t removed) { sink->done(json::object{{"purged", removed}}); });
+  queue->purge([sink = call.sink, broker = &call.broker(), queue](const broker::Asked<std::uint64_t>& removed) {
+    if (removed.error != broker::QueueError::none)
+      return sink->fail(Errc::unavailable, broker->home_down_text(queue->def()));
+    sink->done(json::object{{"purged", removed.value}});
+  });
 }
 
 template <bool paused>
 void pause_queue(AdminCall& call) {
   const std::string name = call.text("name");
-  auto queue = call.broker().queue(call.vhost(), name);
+  auto queue = call.broker().endpoint(call.vhost(), name);
   if (!queue)
     return call.sink->fail(Errc::not_found, fmt::format("no queue '{}' in vhost '{}'", name, call.vhost()));
   queue->set_paused(paused);
@@ -216,19 +220,23 @@ void pause_queue(AdminCall& call) {
 
 void delete_queue(AdminCall& call) {
   const std::string name = call.text("name");
-  auto queue = call.broker().queue(call.vhost(), name);
+  auto queue = call.broker().endpoint(call.vhost(), name);
   if (!queue)
     return call.sink->fail(Errc::not_found, fmt::format("no queue '{}' in vhost '{}'", name, call.vhost()));
-  const auto [messages, consumers] = queue->depth();
-  if (call.flag("if_empty") && messages > 0)
-    return call.sink->fail(Errc::conflict, fmt::format("queue '{}' in vhost '{}' is not empty", name, call.vhost()));
-  if (call.flag("if_unused") && consumers > 0)
-    return call.sink->fail(Errc::conflict, fmt::format("queue '{}' in vhost '{}' is in use", name, call.vhost()));
-  call.broker().apply(metadata::DeleteQueue{call.vhost(), name, queue->def().uid},
-                      [sink = call.sink, count = messages](Result<void> result) {
-                        if (!result) return sink->fail(result.error().code, result.error().text);
-                        sink->done(json::object{{"messages", count}});
-                      });
+  queue->ask_depth([sink = call.sink, &broker = call.broker(), queue, if_empty = call.flag("if_empty"),
+                    if_unused = call.flag("if_unused")](const broker::Asked<broker::QueueDepth>& depth) {
+    const auto& def = queue->def();
+    if (depth.error != broker::QueueError::none) return sink->fail(Errc::unavailable, broker.home_down_text(def));
+    if (if_empty && depth.value.ready > 0)
+      return sink->fail(Errc::conflict, fmt::format("queue '{}' in vhost '{}' is not empty", def.name, def.vhost));
+    if (if_unused && depth.value.consumers > 0)
+      return sink->fail(Errc::conflict, fmt::format("queue '{}' in vhost '{}' is in use", def.name, def.vhost));
+    broker.apply(metadata::DeleteQueue{def.vhost, def.name, def.uid},
+                 [sink, count = depth.value.ready](Result<void> result) {
+                   if (!result) return sink->fail(result.error().code, result.error().text);
+                   sink->done(json::object{{"messages", count}});
+                 });
+  });
 }
 
 }  // namespace

@@ -364,8 +364,8 @@ void Dispatcher::settle(HolderId id, std::span<const Position> positions, Settle
       }
       acked.end = p + 1;
       acked_bytes += held->body_bytes;
-    } else if (how == Settle::requeue) {
-      give_back(*held, true);
+    } else if (how == Settle::requeue || how == Settle::unseen) {
+      give_back(*held, how == Settle::requeue);
     } else {
       bury(*held, DeathReason::rejected);
     }
@@ -405,6 +405,14 @@ void Dispatcher::release(HolderId id) {
   holders_.erase(it);
   wants_pump_ = true;
   if (left) consumer_left();
+}
+
+void Dispatcher::release_range(HolderId first, HolderId end) {
+  std::erase_if(gets_, [&](const PendingGet& get) { return get.holder >= first && get.holder < end; });
+  std::vector<HolderId> ids;
+  for (auto it = holders_.lower_bound(first); it != holders_.end() && it->first < end; ++it)
+    ids.push_back(it->first);
+  for (const HolderId id : ids) release(id);
 }
 
 std::uint64_t Dispatcher::purge() {

@@ -39,6 +39,7 @@ class Dispatcher final : public LiveSource {
   void get(HolderId holder, bool no_ack, std::function<void(const GetResult&)> done);
   void settle(HolderId holder, std::span<const Position> positions, Settle how);
   void release(HolderId holder);
+  void release_range(HolderId first, HolderId end);
   std::uint64_t purge();
   /// Cancels every consumer and answers every waiting get: the queue is gone.
   void close();

@@ -79,13 +79,19 @@ void Queue::release(HolderId holder) {
   after();
 }
 
-void Queue::purge(std::function<void(std::uint64_t removed)> done) {
-  const std::uint64_t removed = deleted_ ? 0 : dispatcher_.purge();
+void Queue::release_range(HolderId first, HolderId end) {
+  if (deleted_) return;
+  dispatcher_.release_range(first, end);
   after();
-  done(removed);
 }
 
-std::pair<std::uint64_t, std::uint64_t> Queue::depth() const {
+void Queue::purge(std::function<void(Asked<std::uint64_t> removed)> done) {
+  const std::uint64_t removed = deleted_ ? 0 : dispatcher_.purge();
+  after();
+  done({removed});
+}
+
+QueueDepth Queue::depth() const {
   return {dispatcher_.visible_ready(), dispatcher_.consumers().size()};
 }
 

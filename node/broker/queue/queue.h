@@ -26,17 +26,33 @@ class Queue final : public QueueEndpoint {
   const metadata::QueueDef& def() const override { return def_; }
   const QueueSettings& settings() const { return settings_; }
   void publish(PublishBatch& batch, std::span<const RecordRef> records) override;
-  QueueError subscribe(ConsumerSpec spec, ConsumerSink& sink) override;
-  void unsubscribe(HolderId holder) override;
+  QueueError subscribe(ConsumerSpec spec, ConsumerSink& sink);
+  void subscribe(ConsumerSpec spec, ConsumerSink& sink,
+                 std::function<void(QueueError)> done) override {
+    done(subscribe(std::move(spec), sink));
+  }
+  void unsubscribe(HolderId holder);
+  void unsubscribe(HolderId holder, std::function<void()> done) override {
+    unsubscribe(holder);
+    done();
+  }
   void resume(HolderId holder) override;
   void get(HolderId holder, bool no_ack, std::function<void(const GetResult&)> done) override;
   void settle(HolderId holder, std::span<const Position> positions, Settle how) override;
   void release(HolderId holder) override;
-  void purge(std::function<void(std::uint64_t removed)> done) override;
-  std::pair<std::uint64_t, std::uint64_t> depth() const override;
-  QueueStats stats() const override;
-  std::vector<ConsumerInfo> consumers() const override;
+  /// Releases every holder of [first, end): a node is gone with all its clients.
+  void release_range(HolderId first, HolderId end);
+  void purge(std::function<void(Asked<std::uint64_t> removed)> done) override;
+  QueueDepth depth() const;
+  QueueStats stats() const;
+  std::vector<ConsumerInfo> consumers() const;
+  void ask_depth(std::function<void(Asked<QueueDepth>)> done) override { done({depth()}); }
+  void ask_stats(std::function<void(Asked<QueueStats>)> done) override { done({stats()}); }
+  void ask_consumers(std::function<void(Asked<std::vector<ConsumerInfo>>)> done) override {
+    done({consumers()});
+  }
   void touched() override;
+  void set_paused(bool paused) override;
 
   // ---- called by the host
   /// Does the work of a loop turn: expires, delivers, drops, appends removals. See QueueHost.
@@ -48,8 +64,6 @@ class Queue final : public QueueEndpoint {
   void on_read(LogIndex index, BlockRef block, Result<void> result);
   /// The policy changed. max_priority and single_active are fixed with the queue.
   void apply_settings(QueueSettings settings);
-  /// Holds deliveries back without losing the consumers (QUE-35); not kept across a restart.
-  void set_paused(bool paused);
   /// The queue is deleted: cancels consumers, answers what waits (confirms as accepted).
   void on_deleted();
   /// Writes a checkpoint now, if anything changed since the last (orderly shutdown: the next start

@@ -23,9 +23,9 @@ TEST_F(QueueBasics, QUE01_DepthCountsReadyOnly) {
   make();
   publish({"a", "b", "c"});
   EXPECT_EQ(get(7, false), "a");
-  EXPECT_EQ(queue_->depth(), (std::pair<std::uint64_t, std::uint64_t>{2, 0}));
+  EXPECT_EQ(queue_->depth(), (QueueDepth{2, 0}));
   consume(1, prefetch(1));
-  EXPECT_EQ(queue_->depth().second, 1u);
+  EXPECT_EQ(queue_->depth().consumers, 1u);
 }
 
 TEST_F(QueueBasics, CNS07_PrefetchBoundsWhatAConsumerHolds) {
@@ -236,7 +236,7 @@ TEST_F(QueueBasics, QUE31_PurgeTakesReadyOnly) {
   FakeSink& sink = consume(1, prefetch(1));
   run();
   std::uint64_t removed = 0;
-  queue_->purge([&](std::uint64_t n) { removed = n; });
+  queue_->purge([&](Asked<std::uint64_t> n) { removed = n.value; });
   EXPECT_EQ(removed, 5u);
   EXPECT_EQ(ready(), 0u);
   EXPECT_EQ(unacked(), 1u);

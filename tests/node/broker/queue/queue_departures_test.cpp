@@ -136,7 +136,7 @@ TEST_F(QueueDepartures, QUE13_UnusedQueuesExpire) {
 TEST_F(QueueDepartures, QUE14_DropHeadKeepsTheNewest) {
   make(transient, limit(10));
   publish_numbered(0, 15);
-  EXPECT_EQ(queue_->depth().first, 10u) << "also in the turn of the publish";
+  EXPECT_EQ(queue_->depth().ready, 10u) << "also in the turn of the publish";
   run();
   EXPECT_EQ(ready(), 10u);
   EXPECT_EQ(dead_bodies(), (Bodies{"0", "1", "2", "3", "4"}));

@@ -341,7 +341,7 @@ class Model : public Publisher, public QueueHost {
   }
   void purge() {
     std::uint64_t removed = 0;
-    queue_->purge([&](std::uint64_t n) { removed = n; });
+    queue_->purge([&](Asked<std::uint64_t> n) { removed = n.value; });
     EXPECT_EQ(removed, count(At::ready));
     for (auto& [id, m] : messages_)
       if (m.at == At::ready) remove(m);
