@@ -77,6 +77,12 @@ Result<Core> Core::restore(const Options& options, const LogSizes& sizes, const 
     before = index;
     core.configs_.emplace_back(index, std::move(config));
   }
+  // Only of use while its sender still leads; anybody else starts a stream of his own.
+  if (restored.staged && restored.staged->term == restored.hard.term) {
+    StagedSnapshot& from = *restored.staged;
+    core.staging_ = Staging{from.from, from.term, from.transfer, from.next,
+                            from.next, std::nullopt, std::move(from.base)};
+  }
   core.durable_ = last;
   core.applied_ = restored.base.index;
   core.hard_.commit = std::max(restored.base.index, restored.hard.commit);

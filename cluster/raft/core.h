@@ -75,6 +75,7 @@ struct Restored {
   LogBase base;
   std::vector<Term> terms;                           ///< of entries base.index + 1 ...
   std::vector<std::pair<Index, Config>> configs;  ///< those among them that change the membership
+  std::optional<StagedSnapshot> staged;           ///< a snapshot that a crash interrupted
 };
 
 /// Invariants: durable_index() <= last_index(); commit_index() <= last_index(); both >= base
@@ -106,6 +107,9 @@ class Core {
   void snapshot_failed(NodeId to);
   /// The stream to `node` broke or its heartbeats stopped: campaign after `delay` if it led us.
   void peer_suspected(NodeId node, Millis delay);
+  /// `node` speaks as a new process. What a voter acknowledged is still there; a learner may be a
+  /// node that forgets (RAM), so what it holds is found out anew.
+  void peer_restarted(NodeId node);
 
   /// Appends commands if this is the leader of `term`. Answers the index of the first.
   /// Errors: conflict (not leader of that term), unavailable (handing over), exhausted (cap),
@@ -148,6 +152,7 @@ class Core {
   /// When tick() has something to do next.
   Millis deadline() const;
   WriteSeq last_write() const { return last_seq_; }
+  bool staging() const { return staging_.has_value(); }
   std::uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
   std::uint64_t refused(Refusal why) const { return refusals_[static_cast<std::size_t>(why)]; }
   /// Nothing unless leader and `node` is a member.
@@ -171,8 +176,9 @@ class Core {
     NodeId from;
     Term term;
     std::uint64_t transfer;
-    std::uint64_t next;
-    std::optional<SnapshotChunk> waiting;  ///< ordered to be stored, without its body
+    std::uint64_t stored{0};   ///< chunks below are durable
+    std::uint64_t ordered{0};  ///< chunks below are ordered to be stored; >= stored
+    std::optional<std::uint64_t> last;  ///< number of the last chunk, once it was ordered
     LogBase base;
   };
 

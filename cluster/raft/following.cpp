@@ -109,29 +109,28 @@ void Core::on_snapshot_chunk(const Message& m, SnapshotChunk& chunk) {
               staging_->transfer == chunk.transfer;
   if (!same) {
     if (chunk.number != 0) return send(m.from, SnapshotReply{chunk.transfer, 0});
-    staging_ = Staging{m.from, m.term, chunk.transfer, 0, std::nullopt, chunk.base};
+    staging_ = Staging{m.from, m.term, chunk.transfer, 0, 0, std::nullopt, chunk.base};
   }
-  if (staging_->waiting) return;
-  if (chunk.number != staging_->next || !(chunk.base == staging_->base)) {
-    return send(m.from, SnapshotReply{chunk.transfer, staging_->next});
+  // Out of order, or sent again: say what is wanted.
+  if (chunk.number != staging_->ordered || staging_->last || !(chunk.base == staging_->base)) {
+    return send(m.from, SnapshotReply{chunk.transfer, staging_->stored});
   }
-  staging_->waiting = chunk;
-  staging_->waiting->body = Slice{};
+  if (staging_->ordered - staging_->stored >= kMaxChunksInFlight) return;
+  ++staging_->ordered;
+  if (chunk.last) staging_->last = chunk.number;
   out_.chunks.push_back({m.from, m.term, std::move(chunk)});
 }
 
 void Core::chunk_stored(NodeId from, std::uint64_t transfer, std::uint64_t number) {
-  if (role_ != Role::follower || !staging_ || !staging_->waiting) return;
-  if (staging_->from != from || staging_->transfer != transfer || staging_->next != number) return;
+  if (role_ != Role::follower || !staging_) return;
+  if (staging_->from != from || staging_->transfer != transfer || staging_->stored != number) return;
   // Another term may have begun; its leader starts its own transfer.
   if (staging_->term != hard_.term) return staging_.reset();
-  bool last = staging_->waiting->last;
-  staging_->waiting.reset();
-  ++staging_->next;
-  if (last) {
+  ++staging_->stored;
+  if (staging_->last == number) {
     finish_staging();
   } else {
-    send(from, SnapshotReply{transfer, staging_->next});
+    send(from, SnapshotReply{transfer, staging_->stored});
   }
   finish();
 }

@@ -172,6 +172,20 @@ void Core::on_append_reply(const Message& m, const AppendReply& reply) {
   finish_transfer_to(m.from, again->second);
 }
 
+void Core::peer_restarted(NodeId node) {
+  if (role_ != Role::leader) return;
+  auto found = progress_.find(node);
+  // A stream of snapshot chunks goes on where the other side says, also at its start.
+  if (found == progress_.end() || found->second.state() == Progress::State::snapshot) return;
+  if (config().is_voter(node)) {
+    found->second.probe();
+  } else {
+    found->second = Progress(log_.last_index() + 1);
+    send_heartbeat(node, found->second);
+  }
+  finish();
+}
+
 void Core::maybe_commit() {
   auto match = [&](NodeId node) -> Index {
     if (node == options_.self) return WARREN_MUTANT(4) ? log_.last_index() : durable_;

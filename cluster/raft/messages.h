@@ -79,6 +79,16 @@ struct SnapshotChunk {
   LogBase base;
   Slice body;
 };
+/// How far a member got with a snapshot; survives its crash, so that the stream goes on from there.
+struct StagedSnapshot {
+  NodeId from{};
+  Term term{0};
+  std::uint64_t transfer{0};
+  std::uint64_t next{0};  ///< chunks below are on disc
+  LogBase base;
+
+  bool operator==(const StagedSnapshot&) const = default;
+};
 struct SnapshotReply {
   using Waits = AfterPersist;
   std::uint64_t transfer{0};

@@ -44,6 +44,9 @@ inline constexpr std::uint64_t kEntryOverhead = 24;
 /// Largest body a core accepts from a proposal or a peer.
 inline constexpr std::uint64_t kMaxBodyBytes = 256ULL << 20;
 
+/// Chunks of a snapshot that may be on the way to a member's disc at once.
+inline constexpr std::uint64_t kMaxChunksInFlight = 16;
+
 struct Entry {
   Index index{0};
   Term term{0};

@@ -5,6 +5,7 @@
 #include "cluster/raft/mutant.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace warren::replica {
 
@@ -20,7 +21,7 @@ Result<std::unique_ptr<Group>> Group::open(GroupContext& context, storage::Group
 }
 
 Result<void> Group::load(Millis now) {
-  raft::Restored restored{record_.hard, record_.base, {}, {}};
+  raft::Restored restored{record_.hard, record_.base, {}, {}, record_.staged};
   auto scanned = scan_log(context_.store, record_.log_uid, record_.base.index,
                           [&](raft::Entry entry) -> Result<void> {
     restored.terms.push_back(entry.term);
@@ -38,9 +39,10 @@ Result<void> Group::load(Millis now) {
   if (!core) return core.error();
   core_ = std::make_unique<raft::Core>(std::move(*core));
   announced_.term = core_->term();
-  // A snapshot that was not finished before the crash is worth nothing.
-  if (record_.staging_uid != 0) context_.store.retire(record_.staging_uid);
-  record_.staging_uid = 0;
+  if (!core_->staging()) {
+    record_.staging_uid = 0;  // its rows are swept by the node
+    record_.staged.reset();
+  }
   return restore_machine();
 }
 
@@ -51,6 +53,7 @@ Result<void> Group::restore_machine() {
   durable_live_ = std::make_shared<const std::vector<Index>>(machine_->live());
   bytes_since_checkpoint_ = 0;
   set_floor(record_.base.index);
+  if (!record_.base.config.voters.empty()) machine_->on_members(record_.base.config);
   return {};
 }
 
@@ -82,16 +85,38 @@ void Group::step(raft::Message message, Millis now) {
 
 void Group::tick(Millis now) {
   if (now >= core_->deadline()) core_->tick(now);
-  for (auto& [ticket, waiting] : asked_reads_) {
-    for (PendingRead& read : waiting) {
-      if (read.done && now >= read.deadline) {
-        std::exchange(read.done, nullptr)(make_error(Errc::timeout, "read: no majority answered"));
-      }
+  if (!asked_reads_.empty() || !granted_reads_.empty()) expire_reads(now);
+}
+
+/// A read waits for its deadline through elections and lost answers; then it says so.
+void Group::expire_reads(Millis now) {
+  std::vector<ReadDone> late;
+  auto take_late = [&](std::vector<PendingRead>& reads) {
+    std::erase_if(reads, [&](PendingRead& read) {
+      if (now < read.deadline) return false;
+      late.push_back(std::move(read.done));
+      return true;
+    });
+  };
+  for (auto at = asked_reads_.begin(); at != asked_reads_.end();) {
+    std::vector<PendingRead>& reads = at->second.reads;
+    take_late(reads);
+    if (now >= at->second.again_ms) {
+      std::move(reads.begin(), reads.end(), std::back_inserter(new_reads_));
+      reads.clear();
     }
+    at = reads.empty() ? asked_reads_.erase(at) : std::next(at);
   }
-  std::erase_if(asked_reads_, [&](const auto& item) {
-    return std::all_of(item.second.begin(), item.second.end(), [](auto& r) { return !r.done; });
+  std::erase_if(granted_reads_, [&](auto& item) {
+    if (now < item.second.deadline) return false;
+    late.push_back(std::move(item.second.done));
+    return true;
   });
+  for (ReadDone& done : late) {
+    done(make_error(Errc::timeout, core_->leader() == raft::kNoNode
+                                       ? "read: the group has no leader"
+                                       : "read: the leader or a majority did not answer in time"));
+  }
 }
 
 Result<bool> Group::drain(Turn& turn, Millis now) {
@@ -112,9 +137,9 @@ Result<bool> Group::drain(Turn& turn, Millis now) {
     if (auto done = stage(order, turn); !done) return done.error();
   }
   for (const raft::SnapshotOrder& order : out.snapshots) {
-    transfers_.insert_or_assign(order.to, Transfer{next_transfer_++, 0, {}, {}, 0, now});
+    transfers_.insert_or_assign(order.to, Transfer{next_transfer_++, now, 0, {}, {}, false});
   }
-  for (const raft::ReadAnswer& answer : out.reads) on_read_answer(answer);
+  for (const raft::ReadAnswer& answer : out.reads) on_read_answer(answer, now);
   if (auto done = apply_ready(); !done) return done.error();
   announce();
   release_reads();
@@ -130,6 +155,7 @@ Result<void> Group::submit(raft::Write& write, Turn& turn) {
     retiring_ = record_.log_uid;
     if (auto done = erase_rows(context_.store, retiring_, turn.batch); !done) return done;
     record_.log_uid = std::exchange(record_.staging_uid, 0);
+    record_.staged.reset();
     record_.base = *write.install;
     last_written_ = record_.base.index;
     install_seq_ = write.seq;
@@ -205,6 +231,7 @@ Result<void> Group::apply_ready() {
       machine_->apply(Command{entry->index, entry->term, entry->body});
     }
     core_->applied(at);
+    if (entry->kind == raft::EntryKind::config) announce_members();
     auto found = proposals_.find(at);
     if (found == proposals_.end()) continue;
     PendingProposal pending = std::move(found->second);
@@ -214,6 +241,11 @@ Result<void> Group::apply_ready() {
                       : make_error(Errc::conflict, "replaced by another leader's entry"));
   }
   return {};
+}
+
+/// The membership in force at what is applied here.
+void Group::announce_members() {
+  machine_->on_members(core_->describe(core_->applied_index()).config);
 }
 
 void Group::announce() {
@@ -241,23 +273,22 @@ void Group::ask_reads(Millis now) {
   // One round to the majority serves every read of this turn.
   core_->tick(now);
   std::uint64_t ticket = next_ticket_++;
-  asked_reads_[ticket] = std::exchange(new_reads_, {});
+  asked_reads_[ticket] = {now + context_.options.read_retry_ms, std::exchange(new_reads_, {})};
   core_->read(ticket);
 }
 
-void Group::on_read_answer(const raft::ReadAnswer& answer) {
+void Group::on_read_answer(const raft::ReadAnswer& answer, Millis now) {
   auto found = asked_reads_.find(answer.ticket);
   if (found == asked_reads_.end()) return;
-  std::vector<PendingRead> waiting = std::move(found->second);
-  asked_reads_.erase(found);
-  for (PendingRead& read : waiting) {
-    if (!read.done) continue;
-    if (answer.ok) {
-      granted_reads_.emplace_back(answer.index, std::move(read));
-    } else {
-      read.done(make_error(Errc::unavailable, "read: no effective leader"));
-    }
+  if (!answer.ok) {
+    // No leader, or one that lost its place: most often there is a new one in a moment.
+    constexpr Millis kPause = 40;
+    found->second.again_ms = std::min(found->second.again_ms, now + kPause);
+    return;
   }
+  std::vector<PendingRead> waiting = std::move(found->second.reads);
+  asked_reads_.erase(found);
+  for (PendingRead& read : waiting) granted_reads_.emplace_back(answer.index, std::move(read));
 }
 
 void Group::release_reads() {
@@ -273,10 +304,8 @@ void Group::release_reads() {
 void Group::fail_all(const Error& error) {
   for (auto& [index, pending] : std::exchange(proposals_, {})) pending.done(error);
   for (PendingRead& read : std::exchange(new_reads_, {})) read.done(error);
-  for (auto& [ticket, waiting] : std::exchange(asked_reads_, {})) {
-    for (PendingRead& read : waiting) {
-      if (read.done) read.done(error);
-    }
+  for (auto& [ticket, asked] : std::exchange(asked_reads_, {})) {
+    for (PendingRead& read : asked.reads) read.done(error);
   }
   for (auto& [index, read] : std::exchange(granted_reads_, {})) read.done(error);
 }

@@ -12,6 +12,7 @@
 
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,8 +28,11 @@ struct GroupOptions {
   std::uint64_t cache_bytes{1ULL << 20};
   std::size_t apply_per_turn{1'024};
   std::size_t chunk_bytes{1ULL << 20};
+  std::size_t chunks_inflight{4};  ///< of one snapshot; at most raft::kMaxChunksInFlight
+  std::uint64_t transfer_bytes{32ULL << 20};  ///< of all snapshots this node sends, in memory
   Millis chunk_resend_ms{300};
   Millis transfer_give_up_ms{10'000};
+  Millis read_retry_ms{250};  ///< an answer to a read may be lost with its stream: ask again
 };
 
 /// What the groups of a node share. Owner: the node.
@@ -40,6 +44,8 @@ struct GroupContext {
   GroupOptions options;
   /// A fresh local uid; its reservation joins the batch.
   std::function<storage::GroupUid(storage::WriteBatch&)> new_uid;
+  /// Bytes of snapshot pieces in memory, all groups together.
+  std::uint64_t transfer_bytes{0};
 };
 
 using ProposeDone = std::function<void(Result<raft::Index>)>;
@@ -65,6 +71,10 @@ class Group final : public raft::LogSizes {
   const raft::Core& core() const { return *core_; }
   StateMachine& machine() { return *machine_; }
   storage::GroupUid uid() const { return uid_; }
+  /// For the node's timers: when this group is due.
+  Millis due_ms{std::numeric_limits<Millis>::max()};
+  /// For the node: waits for the next turn.
+  bool dirty{false};
   storage::GroupUid log_uid() const { return record_.log_uid; }
   std::uint64_t bytes(raft::Index index) const override;
 
@@ -72,12 +82,19 @@ class Group final : public raft::LogSizes {
   void read(ReadDone done, Millis deadline);
   void step(raft::Message message, Millis now);
   void tick(Millis now);
+  /// Snapshots or reads are under way: tick() wants to be called every 20 ms.
+  bool busy() const {
+    return !transfers_.empty() || !asked_reads_.empty() || !granted_reads_.empty();
+  }
   /// Carries out the core's output; answers whether there is more to do at once.
   /// Errors: whatever the store says; the node must stop.
   Result<bool> drain(Turn& turn, Millis now);
   /// The disc failed or the group goes: every caller that waits gets an error.
   void fail_all(const Error& error);
-  bool transferring() const { return !transfers_.empty(); }
+  /// The store is about to write dead rows out: checkpoint soon. Answers whether there is anything to do.
+  bool want_checkpoint();
+  /// Adds the local uids under which it keeps rows.
+  void add_local_uids(std::vector<storage::GroupUid>& to) const;
 
  private:
   struct PendingProposal {
@@ -88,13 +105,24 @@ class Group final : public raft::LogSizes {
     ReadDone done;
     Millis deadline;
   };
+  struct AskedReads {
+    Millis again_ms;
+    std::vector<PendingRead> reads;
+  };
+  /// A piece on its way; counts towards the node's budget while it lives.
+  struct Piece {
+    raft::Slice body;
+    bool last;
+    Millis sent_ms{0};
+    std::shared_ptr<void> budget;
+  };
   struct Transfer {
     std::uint64_t id;
-    std::uint64_t number{0};
-    std::string position;
-    std::optional<SnapshotPiece> piece;
-    Millis sent_ms{0};
-    Millis progress_ms{0};
+    Millis progress_ms;
+    std::uint64_t first{0};  ///< number of pieces.front(); all before are on the other disc
+    std::vector<Piece> pieces;
+    std::string position;  ///< where the next piece begins
+    bool all_read{false};
   };
 
   Group(GroupContext& context, storage::GroupUid uid, GroupRecord record,
@@ -111,8 +139,10 @@ class Group final : public raft::LogSizes {
   void on_durable(raft::WriteSeq seq);
   Result<void> apply_ready();
   void announce();
+  void announce_members();
   void ask_reads(Millis now);
-  void on_read_answer(const raft::ReadAnswer& answer);
+  void on_read_answer(const raft::ReadAnswer& answer, Millis now);
+  void expire_reads(Millis now);
   void release_reads();
 
   // group_checkpoint.cpp
@@ -123,6 +153,7 @@ class Group final : public raft::LogSizes {
   void set_floor(raft::Index upto);
   Result<void> stage(raft::ChunkOrder& order, Turn& turn);
   Result<void> drive_transfers(Turn& turn, Millis now);
+  Result<void> read_pieces(Transfer& transfer);
   void on_snapshot_reply(const raft::Message& m, const raft::SnapshotReply& reply, Millis now);
 
   GroupContext& context_;
@@ -139,6 +170,8 @@ class Group final : public raft::LogSizes {
   raft::LogBase durable_base_;
   std::shared_ptr<const std::vector<raft::Index>> durable_live_;
   bool checkpoint_inflight_{false};
+  bool checkpoint_wanted_{false};
+  raft::Index trailing_{0};  ///< entries kept behind the newest checkpoint
   std::uint64_t bytes_since_checkpoint_{0};
   std::optional<raft::WriteSeq> install_seq_;  ///< the machine is void until this is durable
   storage::GroupUid retiring_{0};
@@ -147,7 +180,7 @@ class Group final : public raft::LogSizes {
   std::map<raft::Index, PendingProposal> proposals_;
   std::vector<PendingRead> new_reads_;
   std::uint64_t next_ticket_{1};
-  std::map<std::uint64_t, std::vector<PendingRead>> asked_reads_;
+  std::map<std::uint64_t, AskedReads> asked_reads_;
   std::vector<std::pair<raft::Index, PendingRead>> granted_reads_;
   std::map<raft::NodeId, Transfer> transfers_;
   std::uint64_t next_transfer_{1};

@@ -13,10 +13,14 @@ void Group::maybe_checkpoint(Turn& turn) {
   const GroupOptions& options = context_.options;
   Index applied = core_->applied_index();
   if (applied <= record_.base.index) return;
-  if (applied - record_.base.index < options.checkpoint_entries &&
+  if (!checkpoint_wanted_ && applied - record_.base.index < options.checkpoint_entries &&
       bytes_since_checkpoint_ < options.checkpoint_bytes) {
     return;
   }
+  trailing_ = options.trailing_entries;
+  // The store wants the room back: keep just what a member a moment behind may ask for.
+  if (checkpoint_wanted_) trailing_ = std::min(trailing_, (applied - record_.base.index) / 128 + 1);
+  checkpoint_wanted_ = false;
   BatchRows rows(turn.batch, record_.log_uid);
   machine_->checkpoint(rows);
   auto live = std::make_shared<const std::vector<Index>>(machine_->live());
@@ -42,7 +46,7 @@ void Group::on_checkpoint_durable(storage::GroupUid log_uid, const raft::LogBase
 void Group::compact() {
   if (!transfers_.empty()) return;
   Index base = durable_base_.index;
-  Index to = base > context_.options.trailing_entries ? base - context_.options.trailing_entries : 0;
+  Index to = base > trailing_ ? base - trailing_ : 0;
   if (core_->role() == raft::Role::leader) {
     for (raft::NodeId node : core_->config().members()) {
       const raft::Progress* progress = core_->progress(node);
@@ -68,6 +72,8 @@ void Group::set_floor(Index upto) {
 
 Result<void> Group::stage(raft::ChunkOrder& order, Turn& turn) {
   const raft::SnapshotChunk& chunk = order.chunk;
+  // Behind a piece that was refused: the sender gives up after a while and starts anew.
+  if (chunk.number != 0 && (!record_.staged || record_.staged->next != chunk.number)) return {};
   storage::WriteBatch rows;
   storage::GroupUid uid = record_.staging_uid;
   if (chunk.number == 0) {
@@ -78,19 +84,31 @@ Result<void> Group::stage(raft::ChunkOrder& order, Turn& turn) {
     uid = context_.new_uid(turn.batch);
   }
   if (auto done = write_piece(chunk.body.bytes, chunk.body.owner, uid, rows); !done) {
-    // The sender gives up after a while and starts anew; nothing of ours is touched.
     context_.logger.warning(LogArea::raft, "snapshot chunk refused group={} from={} reason={}",
                             uid_, order.from.value, done.error().text);
     return {};
   }
   turn.batch.append(std::move(rows));
   record_.staging_uid = uid;
+  record_.staged =
+      raft::StagedSnapshot{order.from, order.term, chunk.transfer, chunk.number + 1, chunk.base};
   put_record(turn);
   turn.durable.push_back([this, from = order.from, transfer = chunk.transfer,
                           number = chunk.number] {
     core_->chunk_stored(from, transfer, number);
   });
   return {};
+}
+
+bool Group::want_checkpoint() {
+  checkpoint_wanted_ = core_->applied_index() > record_.base.index;
+  return checkpoint_wanted_;
+}
+
+void Group::add_local_uids(std::vector<storage::GroupUid>& to) const {
+  for (storage::GroupUid uid : {record_.log_uid, record_.staging_uid}) {
+    if ((uid & kLocalUid) != 0) to.push_back(uid);
+  }
 }
 
 Result<void> Group::drive_transfers(Turn& turn, Millis now) {
@@ -106,19 +124,41 @@ Result<void> Group::drive_transfers(Turn& turn, Millis now) {
   // The rows on disc must stand at durable_base_ exactly.
   if (checkpoint_inflight_) return {};
   for (auto& [to, transfer] : transfers_) {
-    if (!transfer.piece) {
-      auto piece = read_piece(context_.store, record_.log_uid, *durable_live_, transfer.position,
-                              options.chunk_bytes);
-      if (!piece) return piece.error();
-      transfer.piece = std::move(*piece);
-      transfer.sent_ms = 0;
+    if (auto read = read_pieces(transfer); !read) return read;
+    if (transfer.pieces.empty()) transfer.progress_ms = now;  // waits for its turn, not for the peer
+    bool resend = !transfer.pieces.empty() && transfer.pieces.front().sent_ms != 0 &&
+                  now - transfer.pieces.front().sent_ms >= options.chunk_resend_ms;
+    std::uint64_t number = transfer.first;
+    for (Piece& piece : transfer.pieces) {
+      raft::SnapshotChunk chunk{transfer.id, number++, piece.last, durable_base_, piece.body};
+      if (piece.sent_ms != 0 && !resend) continue;
+      piece.sent_ms = now;
+      turn.mail.push_back(
+          {uid_, raft::Message{core_->self(), to, core_->term(), std::move(chunk)}});
     }
-    if (transfer.sent_ms != 0 && now - transfer.sent_ms < options.chunk_resend_ms) continue;
-    transfer.sent_ms = now;
-    raft::SnapshotChunk chunk{transfer.id, transfer.number, transfer.piece->next.empty(),
-                              durable_base_, raft::Slice::of(transfer.piece->body)};
-    turn.mail.push_back(
-        {uid_, raft::Message{core_->self(), to, core_->term(), std::move(chunk)}});
+  }
+  return {};
+}
+
+/// Fills the window. Memory: bounded for all groups together, but each may always have one piece
+/// as soon as nobody has more than that.
+Result<void> Group::read_pieces(Transfer& transfer) {
+  const GroupOptions& options = context_.options;
+  std::size_t window = std::min<std::size_t>(options.chunks_inflight, raft::kMaxChunksInFlight);
+  while (!transfer.all_read && transfer.pieces.size() < window &&
+         context_.transfer_bytes < options.transfer_bytes) {
+    auto piece = read_piece(context_.store, record_.log_uid, *durable_live_, transfer.position,
+                            options.chunk_bytes);
+    if (!piece) return piece.error();
+    transfer.position = std::move(piece->next);
+    transfer.all_read = transfer.position.empty();
+    std::uint64_t bytes = piece->body.size();
+    context_.transfer_bytes += bytes;
+    std::shared_ptr<void> budget(nullptr, [total = &context_.transfer_bytes, bytes](void*) {
+      *total -= bytes;
+    });
+    transfer.pieces.push_back(
+        {raft::Slice::of(std::move(piece->body)), transfer.all_read, 0, std::move(budget)});
   }
   return {};
 }
@@ -128,13 +168,14 @@ void Group::on_snapshot_reply(const raft::Message& m, const raft::SnapshotReply&
   if (found == transfers_.end() || m.term != core_->term()) return;
   Transfer& transfer = found->second;
   if (reply.transfer != transfer.id) return;
-  if (reply.next == transfer.number + 1 && transfer.piece && !transfer.piece->next.empty()) {
-    transfer.position = transfer.piece->next;
-    transfer.piece.reset();
-    ++transfer.number;
+  if (reply.next > transfer.first && reply.next - transfer.first <= transfer.pieces.size()) {
+    auto stored = static_cast<std::ptrdiff_t>(reply.next - transfer.first);
+    transfer.pieces.erase(transfer.pieces.begin(), transfer.pieces.begin() + stored);
+    transfer.first = reply.next;
     transfer.progress_ms = now;
-  } else if (reply.next == 0 && transfer.number > 0) {
-    transfer = Transfer{next_transfer_++, 0, {}, {}, 0, transfer.progress_ms};
+  } else if (reply.next == 0 && transfer.first > 0) {
+    // The other side forgot what it had.
+    transfer = Transfer{next_transfer_++, transfer.progress_ms, 0, {}, {}, false};
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace warren::replica {
 namespace {
@@ -71,14 +72,14 @@ std::vector<raft::NodeId> PeerTable::evaluate(Millis now) {
   return out;
 }
 
-bool PeerTable::on_frame(raft::NodeId peer, std::uint64_t incarnation, Millis now) {
+PeerTable::Life PeerTable::on_frame(raft::NodeId peer, std::uint64_t incarnation, Millis now) {
   auto found = peers_.find(peer);
-  if (found == peers_.end()) return true;
-  if (incarnation < found->second.incarnation) return false;
-  found->second.incarnation = incarnation;
+  if (found == peers_.end()) return Life::same;
+  if (incarnation < found->second.incarnation) return Life::stale;
+  bool news = std::exchange(found->second.incarnation, incarnation) != incarnation;
   found->second.suspected = false;
   found->second.silence.heard(now);
-  return true;
+  return news ? Life::restarted : Life::same;
 }
 
 HeartbeatReply PeerTable::on_heartbeat(raft::NodeId peer, const Heartbeat& heartbeat, Millis now) {

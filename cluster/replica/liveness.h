@@ -59,8 +59,9 @@ class PeerTable final : public raft::Liveness {
   /// then nobody is blamed.
   std::vector<raft::NodeId> evaluate(Millis now);
 
-  /// Anything arrived. Answers false when the incarnation is older than one already seen.
-  bool on_frame(raft::NodeId peer, std::uint64_t incarnation, Millis now);
+  enum class Life { stale, same, restarted };
+  /// Anything arrived. Stale: of an older incarnation than one already seen. Restarted: of a newer.
+  Life on_frame(raft::NodeId peer, std::uint64_t incarnation, Millis now);
   HeartbeatReply on_heartbeat(raft::NodeId peer, const Heartbeat& heartbeat, Millis now);
   void on_reply(raft::NodeId peer, const HeartbeatReply& reply, Millis now);
   /// The stream broke: suspected at once. Answers true when that is news.

@@ -10,7 +10,8 @@ namespace {
 
 using storage::Keyspace;
 
-constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::uint8_t kRecordVersion = 2;  // 1 knew nothing of staged snapshots
+constexpr char kGroupPrefix = 'g';
 constexpr char kRowsPhase = 'r';
 constexpr char kEntriesPhase = 'e';
 
@@ -20,13 +21,40 @@ std::string be64(std::uint64_t v) {
   return out;
 }
 
+void put_base(ByteWriter& out, const raft::LogBase& base) {
+  out.u64(base.index);
+  out.u64(base.term);
+  out.u64(base.config_index);
+  out.str32(raft::encode_config(base.config));
+}
+
+Result<raft::LogBase> take_base(ByteReader& in) {
+  raft::LogBase base;
+  base.index = in.u64();
+  base.term = in.u64();
+  base.config_index = in.u64();
+  auto config = raft::decode_config(in.str32());
+  if (!config) return config.error();
+  base.config = std::move(*config);
+  return base;
+}
+
 /// The first key behind all keys of `uid`; empty (the end of the keyspace) for the last uid.
 std::string end_key(storage::GroupUid uid) { return uid == UINT64_MAX ? "" : be64(uid + 1); }
 
 }  // namespace
 
-std::string group_key(storage::GroupUid group) { return be64(group); }
-std::string allocator_key() { return be64(0); }
+std::string group_key(storage::GroupUid group) { return kGroupPrefix + be64(group); }
+std::string allocator_key() { return group_key(0); }
+
+std::optional<storage::GroupUid> group_of_key(std::string_view key) {
+  if (key.size() != 9 || key.front() != kGroupPrefix) return std::nullopt;
+  return load_be<std::uint64_t>(key.data() + 1);
+}
+
+std::pair<std::string, std::string> group_key_range() {
+  return {std::string(1, kGroupPrefix), std::string(1, kGroupPrefix + 1)};
+}
 
 std::string row_key(storage::GroupUid uid, std::string_view key) {
   std::string out = be64(uid);
@@ -43,10 +71,15 @@ std::string encode_record(const GroupRecord& record) {
   out.u64(record.hard.term);
   out.u64(record.hard.vote.value);
   out.u64(record.hard.commit);
-  out.u64(record.base.index);
-  out.u64(record.base.term);
-  out.u64(record.base.config_index);
-  out.str32(raft::encode_config(record.base.config));
+  put_base(out, record.base);
+  out.u8(record.staged.has_value());
+  if (record.staged) {
+    out.u64(record.staged->from.value);
+    out.u64(record.staged->term);
+    out.u64(record.staged->transfer);
+    out.u64(record.staged->next);
+    put_base(out, record.staged->base);
+  }
   return bytes;
 }
 
@@ -59,19 +92,27 @@ Result<GroupRecord> decode_record(std::string_view bytes) {
   record.hard.term = in.u64();
   record.hard.vote = raft::NodeId(in.u64());
   record.hard.commit = in.u64();
-  record.base.index = in.u64();
-  record.base.term = in.u64();
-  record.base.config_index = in.u64();
-  std::string_view config_bytes = in.str32();
-  if (!bytes.empty() && version != kRecordVersion) {
+  if (!bytes.empty() && (version == 0 || version > kRecordVersion)) {
     return make_error(Errc::unsupported, "group record: foreign version");
   }
-  if (!in.ok() || !in.at_end() || record.log_uid == 0) {
-    return make_error(Errc::corruption, "group record: malformed");
+  auto malformed = [] { return make_error(Errc::corruption, "group record: malformed"); };
+  auto base = take_base(in);
+  if (!in.ok()) return malformed();
+  if (!base) return base.error();
+  record.base = std::move(*base);
+  std::uint8_t staged = version >= 2 ? in.u8() : 0;
+  if (staged == 1) {
+    record.staged.emplace();
+    record.staged->from = raft::NodeId(in.u64());
+    record.staged->term = in.u64();
+    record.staged->transfer = in.u64();
+    record.staged->next = in.u64();
+    auto target = take_base(in);
+    if (!in.ok()) return malformed();
+    if (!target) return target.error();
+    record.staged->base = std::move(*target);
   }
-  auto config = raft::decode_config(config_bytes);
-  if (!config) return config.error();
-  record.base.config = std::move(*config);
+  if (!in.ok() || !in.at_end() || staged > 1 || record.log_uid == 0) return malformed();
   return record;
 }
 
@@ -133,6 +174,24 @@ Result<void> erase_rows(const storage::Store& store, storage::GroupUid uid,
     batch.erase(Keyspace::queue_state, std::string((*rows)->key()));
   }
   return (*rows)->status();
+}
+
+Result<void> erase_orphans(storage::Store& store, const std::vector<storage::GroupUid>& used,
+                           storage::WriteBatch& batch) {
+  storage::GroupUid at = kLocalUid;
+  while (at >= kLocalUid) {  // not past the last uid
+    auto rows = store.scan(Keyspace::queue_state, be64(at), "");
+    if (!rows) return rows.error();
+    if (!(*rows)->valid()) return (*rows)->status();
+    if ((*rows)->key().size() < 8) return make_error(Errc::corruption, "row: malformed key");
+    auto uid = load_be<std::uint64_t>((*rows)->key().data());
+    if (!std::binary_search(used.begin(), used.end(), uid)) {
+      store.retire(uid);
+      if (auto erased = erase_rows(store, uid, batch); !erased) return erased;
+    }
+    at = uid + 1;
+  }
+  return {};
 }
 
 Result<SnapshotPiece> read_piece(const storage::Store& store, storage::GroupUid uid,

@@ -3,6 +3,7 @@
 
 #include "base/result.h"
 #include "cluster/raft/config.h"
+#include "cluster/raft/messages.h"
 #include "cluster/raft/types.h"
 #include "cluster/replica/state_machine.h"
 #include "storage/api/store.h"
@@ -20,12 +21,20 @@ struct GroupRecord {
   storage::GroupUid staging_uid{0};  ///< an unfinished snapshot lies here; 0 is none
   raft::HardState hard;
   raft::LogBase base;  ///< the rows stand at base.index; the log goes on behind it
+  /// What lies under staging_uid: written with each chunk, so that a crash loses none of them.
+  std::optional<raft::StagedSnapshot> staged;
 
   bool operator==(const GroupRecord&) const = default;
 };
 
+/// "g" and the uid: other owners keep rows of their own beside these, under keys of 8 bytes.
 std::string group_key(storage::GroupUid group);
+/// The uid of a group's row; nothing when the row is somebody else's.
+std::optional<storage::GroupUid> group_of_key(std::string_view key);
+/// All keys of groups lie in [first, second); others' may lie there too.
+std::pair<std::string, std::string> group_key_range();
 std::string encode_record(const GroupRecord& record);
+/// Reads every version ever written.
 /// Errors: corruption, unsupported.
 Result<GroupRecord> decode_record(std::string_view bytes);
 
@@ -66,6 +75,10 @@ Result<raft::Entry> read_entry(const storage::Store& store, storage::GroupUid ui
 /// Visits the log behind `after` in order. Errors: corruption at a gap, unsupported, io.
 Result<void> scan_log(const storage::Store& store, storage::GroupUid uid, raft::Index after,
                       const std::function<Result<void>(raft::Entry)>& visit);
+/// Adds the erasure of the rows of every local uid that is not in `used` (ascending): what an
+/// interrupted or repeated snapshot left behind. Its log is retired.
+Result<void> erase_orphans(storage::Store& store, const std::vector<storage::GroupUid>& used,
+                           storage::WriteBatch& batch);
 /// Adds the erasure of all rows of a uid to `batch`; its log is left to Store::retire.
 Result<void> erase_rows(const storage::Store& store, storage::GroupUid uid,
                         storage::WriteBatch& batch);

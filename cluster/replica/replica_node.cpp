@@ -4,6 +4,7 @@
 #include "cluster/raft/mutant.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace warren::replica {
 
@@ -48,18 +49,20 @@ ReplicaNode::ReplicaNode(const ReplicaOptions& options, storage::Store& store,
 ReplicaNode::~ReplicaNode() { *alive_ = false; }
 
 Result<void> ReplicaNode::load(const MachineFactory& factory) {
-  auto rows = store_.scan(Keyspace::hard_state, "", "");
+  auto [from, to] = group_key_range();
+  auto rows = store_.scan(Keyspace::hard_state, from, to);
   if (!rows) return rows.error();
   for (; (*rows)->valid(); (*rows)->next()) {
     std::string_view key = (*rows)->key();
     std::string_view value = (*rows)->value();
-    if (key == allocator_key()) {
+    auto group_uid = group_of_key(key);
+    if (!group_uid) continue;
+    GroupUid uid = *group_uid;
+    if (uid == 0) {
       if (value.size() != 8) return make_error(Errc::corruption, "uid allocator: malformed");
       last_local_uid_ = load_be<std::uint64_t>(value.data());
       continue;
     }
-    if (key.size() != 8) return make_error(Errc::corruption, "group record: malformed key");
-    auto uid = load_be<std::uint64_t>(key.data());
     auto record = decode_record(value);
     if (!record && WARREN_MUTANT(18)) {
       GroupRecord fresh;
@@ -71,8 +74,29 @@ Result<void> ReplicaNode::load(const MachineFactory& factory) {
     if (auto added = add(uid, *record, factory(uid)); !added) return added;
   }
   if (auto status = (*rows)->status(); !status) return status;
-  store_.floors_loaded();
+  if (auto swept = sweep_orphans(); !swept) return swept;
+  if (options_.owns_floors) store_.floors_loaded();
   return {};
+}
+
+/// Rows of snapshots that were never finished.
+Result<void> ReplicaNode::sweep_orphans() {
+  std::vector<GroupUid> used;
+  for (const auto& [uid, group] : groups_) group->add_local_uids(used);
+  std::sort(used.begin(), used.end());
+  Turn turn;
+  if (auto erased = erase_orphans(store_, used, turn.batch); !erased) return erased;
+  if (!turn.batch.empty()) submit(turn);
+  return {};
+}
+
+void ReplicaNode::write_checkpoints(std::function<void()> done) {
+  if (failed_) return;
+  for (auto& [uid, group] : groups_) {
+    if (group->want_checkpoint()) touch(*group);
+  }
+  checkpoints_wanted_.push_back(std::move(done));
+  if (!std::exchange(woken_, true)) wake_();
 }
 
 Result<void> ReplicaNode::add(GroupUid uid, const GroupRecord& record,
@@ -81,7 +105,7 @@ Result<void> ReplicaNode::add(GroupUid uid, const GroupRecord& record,
   if (!group) return group.error();
   groups_[uid] = std::move(*group);
   digests_stale_ = true;
-  touch(uid);
+  touch(*groups_[uid]);
   return {};
 }
 
@@ -114,7 +138,6 @@ void ReplicaNode::remove(GroupUid uid) {
   if (found == groups_.end()) return;
   std::shared_ptr<Group> group = std::move(found->second);
   groups_.erase(found);
-  dirty_.erase(uid);
   digests_stale_ = true;
   group->fail_all(make_error(Errc::not_found, "the group was removed"));
   Turn turn;
@@ -147,9 +170,18 @@ std::vector<GroupUid> ReplicaNode::groups() const {
   return out;
 }
 
-void ReplicaNode::touch(GroupUid uid) {
-  dirty_.insert(uid);
+void ReplicaNode::touch(Group& group) {
+  if (!std::exchange(group.dirty, true)) dirty_.push_back(group.uid());
   if (!std::exchange(woken_, true)) wake_();
+}
+
+void ReplicaNode::schedule(Group& group, Millis now) {
+  constexpr Millis kSoon = 20;
+  Millis at = group.core().deadline();
+  if (group.busy()) at = std::min(at, now + kSoon);
+  if (at >= group.due_ms) return;  // looked at again then
+  group.due_ms = at;
+  timers_.push({at, group.uid()});
 }
 
 void ReplicaNode::propose(GroupUid uid, raft::Term term, std::vector<raft::Slice> bodies,
@@ -158,20 +190,20 @@ void ReplicaNode::propose(GroupUid uid, raft::Term term, std::vector<raft::Slice
   if (!group || failed_) return done(make_error(Errc::not_found, "no such group on this node"));
   group->core().tick(clock_.steady_ms());
   group->propose(term, std::move(bodies), std::move(done));
-  touch(uid);
+  touch(*group);
 }
 
 void ReplicaNode::read(GroupUid uid, ReadDone done) {
   Group* group = find(uid);
   if (!group || failed_) return done(make_error(Errc::not_found, "no such group on this node"));
   group->read(std::move(done), clock_.steady_ms() + options_.read_timeout_ms);
-  touch(uid);
+  touch(*group);
 }
 
 Result<void> ReplicaNode::transfer(GroupUid uid, raft::NodeId to) {
   Group* group = find(uid);
   if (!group) return make_error(Errc::not_found, "no such group on this node");
-  touch(uid);
+  touch(*group);
   return group->core().transfer(to);
 }
 
@@ -179,7 +211,7 @@ Result<raft::Index> ReplicaNode::change_config(GroupUid uid, raft::Term term,
                                                const raft::Config& target) {
   Group* group = find(uid);
   if (!group) return make_error(Errc::not_found, "no such group on this node");
-  touch(uid);
+  touch(*group);
   digests_stale_ = true;
   return group->core().change_config(term, target);
 }
@@ -196,8 +228,10 @@ void ReplicaNode::on_frame(raft::NodeId peer, std::shared_ptr<const std::string>
   if (head.to != options_.self) return refuse(FrameRefusal::wrong_destination, peer, 0);
   if (head.from != peer) return refuse(FrameRefusal::not_the_sender, peer, 0);
   Millis now = clock_.steady_ms();
-  if (!peers_.on_frame(peer, head.incarnation, now)) {
-    return refuse(FrameRefusal::stale_incarnation, peer, 0);
+  switch (peers_.on_frame(peer, head.incarnation, now)) {
+    case PeerTable::Life::stale: return refuse(FrameRefusal::stale_incarnation, peer, 0);
+    case PeerTable::Life::same: break;
+    case PeerTable::Life::restarted: peer_restarted(peer); break;
   }
   if (frame->heartbeat) {
     refresh_digests();
@@ -217,7 +251,7 @@ void ReplicaNode::on_frame(raft::NodeId peer, std::shared_ptr<const std::string>
       refuse(FrameRefusal::not_the_sender, peer, m.group);
     } else {
       group->step(std::move(m.message), now);
-      touch(m.group);
+      touch(*group);
     }
   }
 }
@@ -228,6 +262,16 @@ void ReplicaNode::refuse(FrameRefusal why, raft::NodeId peer, GroupUid group) {
   if ((count & (count - 1)) == 0) {
     logger_.warning(LogArea::raft, "peer message refused reason={} peer={} group={} count={}",
                     frame_refusal_name(why), peer.value, group, count);
+  }
+}
+
+void ReplicaNode::peer_restarted(raft::NodeId peer) {
+  Millis now = clock_.steady_ms();
+  for (auto& [uid, group] : groups_) {
+    if (!group->core().progress(peer)) continue;
+    group->core().tick(now);
+    group->core().peer_restarted(peer);
+    touch(*group);
   }
 }
 
@@ -242,7 +286,7 @@ void ReplicaNode::suspect(raft::NodeId peer) {
     if (group->core().leader() != peer) continue;
     group->core().tick(now);
     group->core().peer_suspected(peer, campaign_delay(*group));
-    touch(uid);
+    touch(*group);
   }
 }
 
@@ -270,10 +314,18 @@ void ReplicaNode::tick() {
     frame.heartbeat = due.heartbeat;
     send(due.peer, std::move(frame));
   }
-  for (auto& [uid, group] : groups_) {
-    bool due = now >= group->core().deadline();
+  while (!timers_.empty() && timers_.top().at <= now) {
+    Timer timer = timers_.top();
+    timers_.pop();
+    Group* group = find(timer.uid);
+    if (!group || group->due_ms != timer.at) continue;
+    group->due_ms = std::numeric_limits<Millis>::max();
+    if (!group->busy() && group->core().deadline() > now) {
+      schedule(*group, now);  // it was heard of meanwhile
+      continue;
+    }
     group->tick(now);
-    if (due || group->transferring()) touch(uid);
+    touch(*group);  // and scheduled anew when drained
   }
 }
 
@@ -292,7 +344,7 @@ void ReplicaNode::watch_disc() {
   for (auto& [uid, group] : groups_) {
     group->core().tick(clock_.steady_ms());
     group->core().step_down(options_.stall_transfer_ms);
-    touch(uid);
+    touch(*group);
   }
 }
 
@@ -310,7 +362,7 @@ void ReplicaNode::drain_leaderships() {
     }
     core.tick(clock_.steady_ms());
     if (heir != raft::kNoNode) (void)core.transfer(heir);
-    touch(uid);
+    touch(*group);
   }
 }
 

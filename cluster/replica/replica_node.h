@@ -14,7 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <queue>
 #include <string>
 #include <vector>
 
@@ -33,6 +33,8 @@ struct ReplicaOptions {
   Millis read_timeout_ms{2'000};
   std::size_t max_unsent_bytes{64ULL << 20};  ///< to one peer; beyond it entries are dropped and sent again later
   std::size_t max_frame_bytes{4ULL << 20};
+  /// load() ends with Store::floors_loaded(). False when others have floors in the same store.
+  bool owns_floors{true};
 };
 
 /// Why something a peer sent was not followed.
@@ -76,6 +78,9 @@ class ReplicaNode {
   Result<void> transfer(storage::GroupUid uid, raft::NodeId to);
   Result<raft::Index> change_config(storage::GroupUid uid, raft::Term term,
                                     const raft::Config& target);
+  /// Writes a checkpoint of every group with dead rows; `done` runs once they are durable and the
+  /// floors are set: the answer to Store::on_floors_wanted (then call Store::floors_current).
+  void write_checkpoints(std::function<void()> done);
   /// Hands all leaderships to other voters, for a planned stop.
   void drain_leaderships();
 
@@ -99,7 +104,8 @@ class ReplicaNode {
   Result<void> add(storage::GroupUid uid, const GroupRecord& record,
                    std::unique_ptr<StateMachine> machine);
   Group* find(storage::GroupUid uid) const;
-  void touch(storage::GroupUid uid);
+  void touch(Group& group);
+  void schedule(Group& group, Millis now);
   void refuse(FrameRefusal why, raft::NodeId peer, storage::GroupUid group);
   void fail_stop(const Error& error);
   void on_durable(std::vector<std::function<void()>>& steps, const Result<void>& result);
@@ -108,6 +114,8 @@ class ReplicaNode {
   void send(raft::NodeId to, Frame frame);
   void refresh_digests();
   void suspect(raft::NodeId peer);
+  void peer_restarted(raft::NodeId peer);
+  Result<void> sweep_orphans();
   Millis campaign_delay(const Group& group);
   void watch_disc();
   storage::GroupUid new_uid(storage::WriteBatch& batch);
@@ -125,7 +133,17 @@ class ReplicaNode {
   PeerTable peers_;
   GroupContext context_;
   std::map<storage::GroupUid, std::shared_ptr<Group>> groups_;
-  std::set<storage::GroupUid> dirty_;
+  struct Timer {
+    Millis at;
+    storage::GroupUid uid;
+    bool operator>(const Timer& other) const {
+      return at != other.at ? at > other.at : uid > other.uid;
+    }
+  };
+  /// Earliest first. A timer whose time is not its group's due_ms is out of date.
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::vector<storage::GroupUid> dirty_;  ///< those with Group::dirty, once each
+  std::vector<std::function<void()>> checkpoints_wanted_;
   bool woken_{false};
   bool digests_stale_{true};
   bool failed_{false};

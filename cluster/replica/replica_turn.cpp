@@ -3,40 +3,52 @@
 #include "cluster/replica/replica_node.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 namespace warren::replica {
 
 using storage::GroupUid;
 
 void ReplicaNode::turn() {
-  woken_ = false;
+  woken_ = true;  // whatever becomes due from here on is seen below
   constexpr int kMaxRounds = 16;
   std::vector<GroupMessage> mail;
-  for (int round = 0; round < kMaxRounds && !dirty_.empty() && !failed_; ++round) {
+  auto more = [this] { return !failed_ && !(dirty_.empty() && checkpoints_wanted_.empty()); };
+  for (int round = 0; round < kMaxRounds && more(); ++round) {
     Turn turn;
     Millis now = clock_.steady_ms();
-    std::set<GroupUid> dirty = std::exchange(dirty_, {});
-    auto alive = std::make_shared<std::vector<std::shared_ptr<Group>>>();
+    std::vector<GroupUid> dirty = std::exchange(dirty_, {});
+    std::sort(dirty.begin(), dirty.end());
+    std::vector<std::shared_ptr<Group>> drained;
+    drained.reserve(dirty.size());
     for (GroupUid uid : dirty) {
       auto found = groups_.find(uid);
       if (found == groups_.end()) continue;
       std::shared_ptr<Group> group = found->second;
-      auto more = group->drain(turn, now);
-      if (!more) return fail_stop(more.error());
-      if (*more) dirty_.insert(uid);
-      alive->push_back(std::move(group));
+      group->dirty = false;
+      auto again = group->drain(turn, now);
+      if (!again) return fail_stop(again.error());
+      schedule(*group, now);
+      if (*again) touch(*group);
+      drained.push_back(std::move(group));
     }
     digests_stale_ = digests_stale_ || turn.roles_changed;
-    // Also keeps removed groups alive until the disc is done with what they ordered.
-    turn.durable.push_back([this, alive] {
-      for (const auto& group : *alive) touch(group->uid());
-    });
     std::move(turn.mail.begin(), turn.mail.end(), std::back_inserter(mail));
     turn.mail.clear();
-    if (!turn.batch.empty()) submit(turn);
+    for (auto& done : std::exchange(checkpoints_wanted_, {})) turn.durable.push_back(std::move(done));
+    if (turn.batch.empty() && turn.durable.empty()) continue;
+    // Also keeps removed groups alive until the disc is done with what they ordered.
+    turn.durable.push_back([this, drained = std::move(drained)] {
+      for (const auto& group : drained) {
+        if (find(group->uid()) == group.get()) touch(*group);
+      }
+    });
+    submit(turn);
   }
   if (!failed_) send_mail(std::move(mail));
-  if (!dirty_.empty() && !std::exchange(woken_, true)) wake_();
+  woken_ = !dirty_.empty() && !failed_;
+  if (woken_) wake_();
 }
 
 void ReplicaNode::submit(Turn& turn) {
@@ -77,6 +89,7 @@ void ReplicaNode::send_mail(std::vector<GroupMessage> mail) {
       }
     } else if (auto* chunk = std::get_if<raft::SnapshotChunk>(&m.message.payload)) {
       size += chunk->body.bytes.size();
+      if (transport_.unsent_bytes(to) > options_.max_unsent_bytes) continue;
     }
     Frame& frame = frames[to];
     if (!frame.messages.empty() && (bytes[to] + size > options_.max_frame_bytes ||

@@ -3,6 +3,7 @@
 // catalogue and by the ledger of a queue; run by cluster/replica on the group's owner.
 
 #include "base/result.h"
+#include "cluster/raft/config.h"
 #include "cluster/raft/types.h"
 
 #include <functional>
@@ -63,6 +64,9 @@ class StateMachine {
   virtual Result<void> restore(const RowSource& rows, raft::Index index) = 0;
   /// Leadership or term changed; also called with effective once it is reached.
   virtual void on_leadership(const Leadership&) {}
+  /// The membership that is committed and applied here: after restore, and with each change. A
+  /// member that finds itself left out is removed by its owner (ReplicaNode::remove), not from here.
+  virtual void on_members(const raft::Config&) {}
 };
 
 }  // namespace warren::replica

@@ -43,6 +43,7 @@ struct Member {
   std::map<Index, Entry> durable;  ///< what a crash leaves
   HardState durable_hard;
   LogBase base, durable_base;
+  std::optional<StagedSnapshot> staged;
   std::deque<Write> unwritten;
   std::deque<Held> held;
   std::vector<std::string> applied;
@@ -73,7 +74,7 @@ class Lab {
   }
 
   void boot(Member& m) {
-    Restored restored{m.durable_hard, m.durable_base, {}, {}};
+    Restored restored{m.durable_hard, m.durable_base, {}, {}, m.staged};
     m.log.clear();
     for (auto& [index, entry] : m.durable) {
       if (index <= m.durable_base.index) continue;
@@ -97,6 +98,15 @@ class Lab {
   }
   /// Loses everything that was not synced, and comes back.
   void crash(int id) { boot(at(id)); }
+
+  /// A node that forgets comes back: same name, nothing on disc.
+  void forget(int id) {
+    Member& m = at(id);
+    m.durable.clear();
+    m.durable_base = LogBase{};
+    m.durable_hard = HardState{};
+    boot(m);
+  }
 
   Member& at(int id) { return members.at(static_cast<std::uint64_t>(id)); }
   Core& core(int id) { return *at(id).core; }

@@ -163,6 +163,117 @@ TEST(SnapshotTest, AMemberBehindTheLogsStartGetsASnapshot) {  // 5
   EXPECT_EQ(lab.core(3).log().base_index(), lab.at(3).durable_base.index);
 }
 
+TEST(SnapshotTest, ALearnerThatForgotEverythingIsServedAgain) {
+  Lab lab(3, 1);
+  lab.elect(1);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(lab.propose(1, "x"));
+  lab.run(200);
+  Index last = lab.core(1).log().last_index();
+  ASSERT_EQ(lab.core(1).progress(node(4))->match(), last);
+  lab.forget(4);
+  lab.run(1'000);
+  EXPECT_TRUE(lab.at(1).snapshots.empty()) << "without the news its answers look stale";
+  lab.core(1).peer_restarted(node(4));
+  lab.run(500);
+  ASSERT_FALSE(lab.at(1).snapshots.empty());
+  stream(lab, 1, 4);
+  ASSERT_TRUE(lab.propose(1, "y"));
+  lab.run(300);
+  EXPECT_EQ(lab.core(4).log().last_index(), last + 1);
+  EXPECT_EQ(lab.core(1).progress(node(4))->match(), last + 1);
+}
+
+TEST(SnapshotTest, WhatAVoterAcknowledgedOutlivesItsRestart) {
+  Lab lab(3);
+  lab.elect(1);
+  ASSERT_TRUE(lab.propose(1, "x"));
+  lab.run(200);
+  Index match = lab.core(1).progress(node(2))->match();
+  lab.crash(2);
+  lab.core(1).peer_restarted(node(2));
+  EXPECT_EQ(lab.core(1).progress(node(2))->match(), match);
+  ASSERT_TRUE(lab.propose(1, "y"));
+  lab.run(300);
+  EXPECT_EQ(lab.at(2).applied.back(), "y");
+}
+
+TEST(SnapshotTest, SeveralChunksAreOnTheWayAtOnce) {
+  Lab lab(3);
+  LogBase base{50, 4, make_config({node(1), node(2), node(3)}), 1};
+  auto chunk = [&](std::uint64_t number, bool last) {
+    lab.core(2).step(message(1, 2, 5, SnapshotChunk{1, number, last, base, Slice::of("part")}));
+  };
+  for (std::uint64_t i = 0; i < 4; ++i) chunk(i, i == 3);
+  lab.collect(lab.at(2));
+  EXPECT_EQ(lab.at(2).chunks.size(), 4u);
+  chunk(4, false);
+  chunk(2, false);
+  lab.collect(lab.at(2));
+  EXPECT_EQ(lab.at(2).chunks.size(), 4u) << "behind the last, or again";
+  lab.core(2).chunk_stored(node(1), 1, 1);
+  for (std::uint64_t i = 0; i < 3; ++i) lab.core(2).chunk_stored(node(1), 1, i);
+  EXPECT_EQ(lab.core(2).log().base_index(), 1u);
+  lab.core(2).chunk_stored(node(1), 1, 3);
+  EXPECT_EQ(lab.core(2).log().base_index(), 50u);
+}
+
+TEST(SnapshotTest, AnInterruptedSnapshotGoesOnWhereItsDiscStands) {
+  Lab lab(3);
+  LogBase base{50, 4, make_config({node(1), node(2), node(3)}), 1};
+  Member& m = lab.at(2);
+  m.durable_hard.term = 5;
+  m.staged = StagedSnapshot{node(1), 5, 1, 3, base};
+  lab.crash(2);
+  auto chunk = [&](std::uint64_t number, bool last) {
+    lab.core(2).step(message(1, 2, 5, SnapshotChunk{1, number, last, base, Slice::of("part")}));
+    lab.collect(m);
+  };
+  chunk(1, false);
+  ASSERT_TRUE(m.chunks.empty());
+  ASSERT_FALSE(lab.wire.empty());
+  EXPECT_EQ(std::get<SnapshotReply>(lab.wire.back().payload).next, 3u);
+  chunk(3, true);
+  ASSERT_EQ(m.chunks.size(), 1u);
+  lab.core(2).chunk_stored(node(1), 1, 3);
+  EXPECT_EQ(lab.core(2).log().base_index(), 50u);
+  m.staged->term = 4;
+  lab.crash(2);
+  chunk(3, true);
+  EXPECT_EQ(std::get<SnapshotReply>(lab.wire.back().payload).next, 0u) << "of a leader that is gone";
+}
+
+TEST(MembershipTest, TheLeaderOfTwoMayLeave) {  // 4.2.2 with the smallest majority
+  Lab lab(2);
+  lab.elect(1);
+  ASSERT_TRUE(lab.core(1).change_config(lab.core(1).term(), make_config({node(2)})));
+  lab.run(1'500);
+  EXPECT_EQ(lab.core(2).role(), Role::leader);
+  EXPECT_TRUE(lab.core(2).effective());
+  EXPECT_EQ(lab.core(1).role(), Role::follower);
+  lab.isolate(1);
+  ASSERT_TRUE(lab.propose(2, "alone"));
+  lab.run(100);
+  EXPECT_EQ(lab.at(2).applied.back(), "alone");
+}
+
+TEST(MembershipTest, TwoVotersNeedEachOther) {
+  Lab lab(2);
+  lab.elect(1);
+  lab.isolate(1);
+  ASSERT_TRUE(lab.propose(1, "x"));
+  EXPECT_TRUE(lab.core(1).lease_valid());
+  lab.run(310);
+  EXPECT_FALSE(lab.core(1).lease_valid());
+  lab.run(5'000);
+  EXPECT_EQ(lab.leader_count(), 0) << "half is no majority";
+  Term before = std::max(lab.core(1).term(), lab.core(2).term());
+  lab.heal();
+  lab.run(1'700);
+  EXPECT_EQ(lab.leader_count(), 1);
+  EXPECT_LE(std::max(lab.core(1).term(), lab.core(2).term()), before + 2) << "pre-votes cost no terms";
+  EXPECT_EQ(lab.at(2).applied, std::vector<std::string>{"x"}) << "only the holder of x can win";
+}
+
 TEST(SnapshotTest, ASnapshotNeverDiscardsEntriesThatAgreeWithIt) {  // 5.2, restart with old commit
   Lab lab(3);
   lab.core(2).step(message(1, 2, 2, append(1, 1, 1, {data(2, 2, "a"), data(3, 2, "b")})));

@@ -42,11 +42,13 @@ class ListMachine final : public StateMachine {
     return read;
   }
   void on_leadership(const Leadership& now) override { leadership = now; }
+  void on_members(const raft::Config& now) override { members = now; }
 
   std::vector<std::string> items;
   std::size_t written{0};
   Index last{0};
   Leadership leadership;
+  raft::Config members;
 };
 
 /// Writes at once, keeps every batch, and can fail the n-th.
@@ -93,6 +95,7 @@ class Nodes {
     std::deque<std::function<void()>> posted;
     bool due{false};
     bool fatal{false};
+    bool ram{false};  ///< keeps nothing over a restart
   };
   struct InFlight {
     NodeId from, to;
@@ -111,6 +114,8 @@ class Nodes {
 
   Result<void> start(int i) {
     Node& node = at(i);
+    node.due = false;
+    if (node.ram) node.store = std::make_unique<storage::MemoryStore>();
     node.committer = std::make_unique<StepCommitter>(*node.store);
     node.posted.clear();
     node.fatal = false;
@@ -120,6 +125,7 @@ class Nodes {
     options.incarnation = ++incarnation_;
     options.seed = static_cast<std::uint64_t>(i) * 77;
     options.raft.quiet = true;
+    options.raft.may_vote = !node.ram;
     node.replica = std::make_unique<ReplicaNode>(
         options, *node.store, *node.committer, node, clock, logger_,
         [&node](std::function<void()> what) { node.posted.push_back(std::move(what)); },
@@ -157,6 +163,7 @@ class Nodes {
       batch.swap(wire);
       for (InFlight& f : batch) {
         moved = true;
+        if (lose && lose(f)) continue;
         if (f.to.value <= nodes.size()) nodes[f.to.value - 1]->replica->on_frame(f.from, f.frame);
       }
       if (!moved) return;
@@ -180,6 +187,7 @@ class Nodes {
     return 0;
   }
 
+  std::function<bool(const InFlight&)> lose;
   std::vector<std::unique_ptr<Node>> nodes;
   std::deque<InFlight> wire;
   ManualClock clock;

@@ -78,8 +78,10 @@ TEST(LivenessTest, UnequalDigestsVouchForNothing) {
 
 TEST(LivenessTest, AnOlderIncarnationIsRefused) {
   Pair pair(1'000);
-  EXPECT_TRUE(pair.table.on_frame(kPeer, 4, 1'010));
-  EXPECT_FALSE(pair.table.on_frame(kPeer, 3, 1'020));
+  EXPECT_EQ(pair.table.on_frame(kPeer, 4, 1'010), PeerTable::Life::restarted);
+  EXPECT_EQ(pair.table.on_frame(kPeer, 4, 1'015), PeerTable::Life::same);
+  EXPECT_EQ(pair.table.on_frame(kPeer, 3, 1'020), PeerTable::Life::stale);
+  EXPECT_EQ(pair.table.on_frame(kPeer, 5, 1'030), PeerTable::Life::restarted);
 }
 
 }  // namespace
