@@ -16,7 +16,7 @@ constexpr Millis kLongestMs = 24LL * 3600 * 1000;
 class CallReader final : public grpc::ClientReadReactor<control::v1::CallReply> {
  public:
   CallReader(std::shared_ptr<Session> session, std::string method, Millis deadline_ms,
-             std::size_t max_bytes, std::function<void(Result<CallAnswer>)> done)
+             std::size_t max_bytes, std::function<void(CallOutcome)> done)
       : session_(std::move(session)),
         stub_(control::v1::Control::NewStub(session_->channel)),
         method_(std::move(method)),
@@ -45,7 +45,10 @@ class CallReader final : public grpc::ClientReadReactor<control::v1::CallReply> 
   }
 
   void OnDone(const grpc::Status& status) override {
-    done_(outcome(status));
+    const bool unavailable = status.error_code() == grpc::StatusCode::UNAVAILABLE;
+    const bool unknown = status.error_code() == grpc::StatusCode::UNAUTHENTICATED;
+    const bool connected = status.error_message().find("failed to connect") == std::string::npos;
+    done_({outcome(status), unavailable && !connected, unknown});
     delete this;
   }
 
@@ -73,7 +76,7 @@ class CallReader final : public grpc::ClientReadReactor<control::v1::CallReply> 
   std::string method_;
   Millis deadline_ms_;
   ReplyReader reader_;
-  std::function<void(Result<CallAnswer>)> done_;
+  std::function<void(CallOutcome)> done_;
   CallAnswer answer_;
   grpc::ClientContext context_;
   control::v1::CallRequest request_;
@@ -84,7 +87,7 @@ class CallReader final : public grpc::ClientReadReactor<control::v1::CallReply> 
 
 void async_call(const std::shared_ptr<Session>& session, const std::string& method,
                 const boost::json::object& args, Millis deadline_ms, std::size_t max_bytes,
-                std::function<void(Result<CallAnswer>)> done) {
+                std::function<void(CallOutcome)> done) {
   const Millis deadline = deadline_ms > 0 ? std::min(deadline_ms, kLongestMs) : kLongestMs;
   (new CallReader(session, method, deadline, max_bytes, std::move(done)))->start(args);
 }

@@ -53,6 +53,7 @@ class Dial : public std::enable_shared_from_this<Dial> {
   }
 
   void start(Workers& workers) {
+    keep_callback_threads();
     auto alarm = std::make_unique<grpc::Alarm>();
     grpc::Alarm* timer = alarm.get();
     {
@@ -160,10 +161,10 @@ class Dial : public std::enable_shared_from_this<Dial> {
                             deadline_ - SystemClock::now())
                             .count();
     async_call(session, "locate_node", {{"name", request_.node_name}}, std::max<Millis>(left, 1),
-               64u << 10, [self = shared_from_this(), port](const Result<CallAnswer>& answer) {
+               64u << 10, [self = shared_from_this(), port](const CallOutcome& outcome) {
                  std::int64_t found = 0;
-                 if (answer && answer->result.is_object()) {
-                   const auto* at = answer->result.get_object().if_contains("port");
+                 if (outcome.answer && outcome.answer->result.is_object()) {
+                   const auto* at = outcome.answer->result.get_object().if_contains("port");
                    if (at != nullptr && at->is_int64()) found = at->get_int64();
                  }
                  if (found > 0 && found <= 65535)

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <grpc/support/log.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
+
+#include "proto/control.grpc.pb.h"
 
 namespace warren::transport {
 namespace {
@@ -120,6 +123,27 @@ std::string peer_address(const std::string& peer) {
   if (host.starts_with("%5B") && host.ends_with("%5D")) host = host.substr(3, host.size() - 6);
   if (host.starts_with("[") && host.ends_with("]")) host = host.substr(1, host.size() - 2);
   return host;
+}
+
+void keep_callback_threads() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct Kept {
+      std::shared_ptr<grpc::Channel> channel;
+      std::unique_ptr<control::v1::Control::Stub> stub;
+      grpc::ClientContext context;
+      control::v1::HelloRequest request;
+      control::v1::HelloReply reply;
+    };
+    // Never freed, on purpose. A call that is late before it begins makes the channel take its share
+    // of the threads; nothing is ever connected to.
+    static Kept* const kept = new Kept;
+    kept->channel = grpc::CreateChannel("unix:/nonexistent", grpc::InsecureChannelCredentials());
+    kept->stub = control::v1::Control::NewStub(kept->channel);
+    kept->context.set_deadline(std::chrono::system_clock::now());
+    kept->stub->async()->Hello(&kept->context, &kept->request, &kept->reply,
+                               [](const grpc::Status&) {});
+  });
 }
 
 void quiet_grpc() {

@@ -46,6 +46,10 @@ Error from_status(const grpc::Status& status);
 /// "ipv4:10.0.0.1:999" as "10.0.0.1".
 std::string peer_address(const std::string& peer);
 
+/// Keeps the threads of asynchronous calls for the life of the process. Without it gRPC ends them
+/// with the last channel, and when that channel is let go of on one of them it joins itself.
+void keep_callback_threads();
+
 /// Keeps gRPC's own lines off stderr, unless GRPC_VERBOSITY asks for them. Once per process.
 void quiet_grpc();
 
