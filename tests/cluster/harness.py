@@ -73,6 +73,8 @@ class Bed:
         test = self.test
         with _lock:
             _beds.add(self.name)
+        if not test.hosts:
+            return
         self.cluster = hosts.create(self.name, test.hosts, self.bin, cookie=test.cookie,
                                     tied_to=os.getpid(), disc_mb=test.disc_mb)
         for host in self:
@@ -101,7 +103,7 @@ class Bed:
     def keep_logs(self, folder):
         """Copies every host's logs; where to."""
         shutil.rmtree(folder, ignore_errors=True)
-        for host in self if self.cluster else ():
+        for host in self:
             shutil.copytree(host.log, folder / host.name, dirs_exist_ok=True)
         return folder
 
@@ -109,7 +111,7 @@ class Bed:
         return self.cluster[name]
 
     def __iter__(self):
-        return iter(self.cluster)
+        return iter(self.cluster or ())
 
     # -- nodes -------------------------------------------------------------------------------------
 

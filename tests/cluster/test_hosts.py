@@ -27,7 +27,8 @@ def test_S17_own_files(bed):
     """A host's files are its own, and nothing of them reaches this machine."""
     bed.shell("n1", "echo one > /etc/rabbitmq/mark; echo changed > /etc/motd.mark; touch /var/lib/mark")
     bed.shell("n2", "! test -e /etc/rabbitmq/mark && ! test -e /etc/motd.mark && ! test -e /var/lib/mark")
-    for path in ("/etc/motd.mark", "/var/lib/mark"):
+    bed.shell("n1", "touch mark.here && test -e /var/lib/rabbitmq/mark.here")  # commands begin there
+    for path in ("/etc/motd.mark", "/var/lib/mark", "/var/lib/rabbitmq/mark.here"):
         check(not os.path.exists(path), path, "reached the machine")
 
 

@@ -88,7 +88,7 @@ class Host:
         """The command line that runs `command` in this host."""
         if not self.alive():
             raise ClusterError(f"host {self.name} is gone; `down` and `up` make it anew")
-        return ["nsenter", "-t", str(self.pid), "-n", "-u", "-m", "-i", "-p", "--wd=/var/lib/rabbitmq", "--",
+        return ["nsenter", "-t", str(self.pid), "-n", "-u", "-m", "-i", "-p", "--wdns=/var/lib/rabbitmq", "--",
                 *map(str, command)]
 
     def run(self, *command, env=None, timeout=60, **more):
