@@ -55,9 +55,12 @@ def why_not():
             return f"there is no `{tool}` (packages iproute2, util-linux, nftables)"
     probe = subprocess.run(
         ["unshare", "--net", "--uts", "--mount", "--ipc", "--pid", "--fork", "--mount-proc", "sh", "-ec",
-         "ip link add name br0 type bridge; ip link add name p0 type veth peer name p1; nft add table inet probe"],
+         "ip link add name br0 type bridge; ip link add name p0 type veth peer name p1; nft add table inet probe;"
+         "mount -t tmpfs none /run; mkdir /run/u /run/w;"
+         "mount -t overlay none -o lowerdir=/etc,upperdir=/run/u,workdir=/run/w /etc"],
         capture_output=True, text=True)
-    return f"no namespaces, bridges or nftables here: {probe.stderr.strip()}" if probe.returncode else ""
+    return (f"no namespaces, bridges, nftables or overlays here: {probe.stderr.strip()}"
+            if probe.returncode else "")
 
 
 class Host:

@@ -60,6 +60,8 @@ def ip(*words, pid=None):
 def own_files(host, folder):
     """/etc, /var/lib and /var/log are writable copies; /run, data, logs and settings are the host's own."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    # In memory: an overlay's upper side may not lie on another overlay, as a container's disc is.
+    mount("tmpfs", folder / "overlay", "tmpfs", data="mode=755")
     for path in ("/etc", "/var/lib", "/var/log"):
         upper, work = (folder / "overlay" / path[1:].replace("/", "_") / part for part in ("upper", "work"))
         upper.mkdir(parents=True)
@@ -109,7 +111,7 @@ def guarded(tell, function):
 
 def start_host(host, folder):
     """Forks a host; returns (process to wait for, the host's process 1 as seen from here)."""
-    for name in ("lib", "log", "etc", "run"):
+    for name in ("lib", "log", "etc", "run", "overlay"):
         (folder / name).mkdir(parents=True)
     listen, tell = os.pipe()
     keeper = os.getpid()
