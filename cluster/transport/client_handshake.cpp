@@ -62,10 +62,10 @@ Error ClientHandshake::on_refused() const {
                                  [](unsigned char c) { return std::isxdigit(c) != 0; });
   return make_error(
       Errc::unauthenticated,
-      fmt::format("the Erlang cookies of {} and this side differ: here {}; there fingerprint {}. "
-                  "Put the same cookie on both sides (mode 400) and restart the node whose cookie "
-                  "changed",
-                  transcript_.server.node_name, cookies_.front().describe(),
+      fmt::format("the Erlang cookies of {} and this side differ: here {}; there ({}) fingerprint {}. "
+                  "Put the same cookie on both sides (mode 400, owned by the user of the node) and "
+                  "restart the node whose cookie changed; the other side's log names its file",
+                  transcript_.server.node_name, cookies_.front().describe(), where_,
                   plain ? their_fingerprint_ : "unknown"));
 }
 

@@ -14,6 +14,8 @@
 
 #include "base/assert.h"
 #include "cluster/transport/call_stream.h"
+#include "cluster/transport/dial.h"
+#include "cluster/transport/doctor.h"
 #include "cluster/transport/grpc_common.h"
 #include "cluster/transport/node_registry.h"
 #include "proto/control.grpc.pb.h"
@@ -57,8 +59,10 @@ grpc::ServerWriteReactor<control::v1::CallReply>* refuse(const grpc::Status& sta
 
 class ControlService final : public control::v1::Control::CallbackService {
  public:
-  ControlService(Handler& handler, SessionTable& sessions, const ControlServerOptions& options)
-      : handler_(handler), sessions_(sessions), options_(options) {}
+  /// `port` is known once the server listens.
+  ControlService(Handler& handler, SessionTable& sessions, const ControlServerOptions& options,
+                 const std::atomic<std::uint16_t>& port)
+      : handler_(handler), sessions_(sessions), options_(options), port_(port) {}
 
   grpc::ServerUnaryReactor* Hello(grpc::CallbackServerContext* context,
                                   const control::v1::HelloRequest* request,
@@ -124,7 +128,9 @@ class ControlService final : public control::v1::Control::CallbackService {
     auto* reactor = new CallReactor(state, calls_);
     auto sink = std::make_shared<StreamSink>(state, wanted_columns(args.get_object()));
     if (request->method() == "locate_node") {
-      locate(args.get_object(), *sink);
+      locate(args.get_object(), *sink, *peer, peer_address(context->peer()));
+    } else if (request->method() == "cluster_doctor") {
+      examine(args.get_object(), std::move(sink));
     } else {
       handler_.call(request->method(), std::move(args.get_object()), std::move(sink));
     }
@@ -133,18 +139,45 @@ class ControlService final : public control::v1::Control::CallbackService {
 
  private:
   /// The port of another node of this host, for tools that only know the host.
-  void locate(const boost::json::object& args, CallSink& sink) const {
+  void locate(const boost::json::object& args, CallSink& sink, const PeerIdentity& peer,
+              const std::string& address) {
     const auto* name = args.if_contains("name");
     if (name == nullptr || !name->is_string())
       return sink.fail(Errc::invalid_argument, "name is missing");
     const auto entry = find_node(std::string(name->get_string()), options_.registry);
-    if (!entry) return sink.fail(Errc::not_found, "no such node runs on this host");
+    if (!entry) {
+      if (peer.role == "node") sessions_.note_astray(peer, address, std::string(name->get_string()));
+      return sink.fail(Errc::not_found, "no such node runs on this host");
+    }
     sink.done(boost::json::object{{"name", entry->name}, {"port", entry->port}});
+  }
+
+  /// Answered here, so that it works whatever the node itself is doing.
+  void examine(const boost::json::object& args, std::shared_ptr<CallSink> sink) const {
+    DoctorOptions options;
+    options.self = sessions_.self();
+    options.cookies = sessions_.cookies();
+    options.own_port = port_;
+    options.registry = options_.registry;
+    options.default_port = options_.default_port;
+    if (const auto* node = args.if_contains("node"); node != nullptr && node->is_string())
+      options.other = std::string(node->get_string());
+    if (const auto* both = args.if_contains("reverse"); both != nullptr && both->is_bool())
+      options.reverse = both->get_bool();
+    if (options.other.size() > kNameMaxBytes)
+      return sink->fail(Errc::invalid_argument, "the node's name is too long");
+    if (!options.other.empty() && options.other.find('@') == std::string::npos)
+      options.other += "@" + host_part(options.self.node_name);
+    run_doctor(workers_, options, [options, sink](const std::vector<DoctorCheck>& checks) {
+      sink->done(doctor_report(options, checks));
+    });
   }
 
   Handler& handler_;
   SessionTable& sessions_;
   const ControlServerOptions& options_;
+  const std::atomic<std::uint16_t>& port_;
+  std::shared_ptr<Workers> workers_{std::make_shared<Workers>()};
   std::atomic<std::size_t> calls_{0};
 };
 
@@ -193,11 +226,11 @@ struct ControlServer::Impl {
   std::unique_ptr<SessionTable> sessions;
   std::unique_ptr<ControlService> service;
   std::unique_ptr<grpc::Server> server;
-  std::uint16_t port{0};
+  std::atomic<std::uint16_t> port{0};
 };
 
 ControlServer::ControlServer(Handler& handler, const Clock& clock, Logger& log)
-    : impl_(new Impl{handler, clock, log, {}, nullptr, nullptr, nullptr, 0}) {}
+    : impl_(new Impl{handler, clock, log, {}, nullptr, nullptr, nullptr, {}}) {}
 
 ControlServer::~ControlServer() { stop(0); }
 
@@ -210,7 +243,8 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   const ControlServerOptions& chosen = impl_->options;
   impl_->sessions = std::make_unique<SessionTable>(chosen.cookies, chosen.identity, impl_->clock,
                                                    impl_->log, chosen.limits);
-  impl_->service = std::make_unique<ControlService>(impl_->handler, *impl_->sessions, chosen);
+  impl_->service = std::make_unique<ControlService>(impl_->handler, *impl_->sessions, chosen,
+                                                     impl_->port);
 
   grpc::ResourceQuota quota("warren");
   quota.Resize(chosen.memory_quota_bytes);

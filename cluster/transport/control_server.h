@@ -44,6 +44,7 @@ struct ControlServerOptions {
       64u << 20};  ///< rows of one call not yet sent; beyond it the call fails
   std::vector<std::shared_ptr<RpcModule>> modules;
   std::vector<std::string> registry;  ///< for `locate_node`; empty: registry_directories()
+  std::uint16_t default_port{25672};  ///< where `cluster_doctor` looks for nodes that are not told
 };
 
 /// Owner: one thread starts and stops it. `stop` waits until no gRPC thread is left in our code.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/bytes.h"
 #include "cluster/transport/crypto.h"
@@ -30,6 +31,16 @@ void put(ByteWriter& to, const PeerIdentity& identity) {
   to.u32(identity.version_max);
   put(to, identity.product_version);
   to.i64(identity.wall_clock_ms);
+}
+
+/// 2026-11-22T16:00:00Z
+std::string utc(std::int64_t wall_ms) {
+  const std::time_t seconds = wall_ms / 1000;
+  std::tm parts{};
+  char text[32] = "?";
+  if (::gmtime_r(&seconds, &parts) != nullptr)
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
 }
 
 std::string labelled(std::string_view label, std::string_view body) {
@@ -93,7 +104,7 @@ Result<std::uint32_t> agree_version(const PeerIdentity& mine, const PeerIdentity
     return make_error(
         Errc::unsupported,
         fmt::format("no common protocol version: {} speaks {} to {}, {} speaks {} to {}; "
-                    "bring both to neighbouring releases",
+                    "upgrade the older one, one release at a time",
                     mine.node_name, mine.version_min, mine.version_max, theirs.node_name,
                     theirs.version_min, theirs.version_max));
   }
@@ -129,6 +140,15 @@ Result<> check_cluster(const PeerIdentity& mine, const PeerIdentity& theirs) {
       fmt::format("wrong cluster: {} belongs to cluster {}, {} belongs to cluster {}; clusters "
                   "do not merge: reset the node that is to move, then join_cluster",
                   mine.node_name, mine.cluster_id, theirs.node_name, theirs.cluster_id));
+}
+
+std::optional<std::string> clock_warning(const std::string& node, std::int64_t wall_ms,
+                                         const std::string& other, std::int64_t other_wall_ms) {
+  const std::int64_t apart = other_wall_ms - wall_ms;
+  if (apart <= kClockSkewWarnMs && apart >= -kClockSkewWarnMs) return std::nullopt;
+  return fmt::format("the clock of {} shows {}, that of {} shows {}: {} s apart; run a time service "
+                     "(chrony, ntpd) on both hosts",
+                     node, utc(wall_ms), other, utc(other_wall_ms), apart / 1000);
 }
 
 bool CounterWindow::accept(std::uint64_t counter) {

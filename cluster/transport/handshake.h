@@ -10,6 +10,7 @@
 // Both proofs cover everything that was said, so nothing of it can be changed on the way.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -79,6 +80,13 @@ Result<> check_identity(const PeerIdentity& identity);
 
 /// Two nodes of different clusters must not talk. Errors: conflict naming both clusters and nodes.
 Result<> check_cluster(const PeerIdentity& mine, const PeerIdentity& theirs);
+
+/// Clocks further apart than this are worth a warning; nothing depends on them but logs and times
+/// that people see.
+inline constexpr std::int64_t kClockSkewWarnMs = 30'000;
+/// What to say about two clocks, with both times; nothing when they are close.
+std::optional<std::string> clock_warning(const std::string& node, std::int64_t wall_ms,
+                                         const std::string& other, std::int64_t other_wall_ms);
 
 /// Counters that were used: each at most once, at most 63 out of order.
 class CounterWindow {

@@ -167,7 +167,7 @@ void PeerLink::on_dialled(Result<std::shared_ptr<Session>> outcome) {
     return dial_later();
   }
   const std::shared_ptr<Session> session = *outcome;
-  counts_.skew_ms = session->skew_ms;
+  note_clock(session->skew_ms);
   port_ = session->port;
   v1::StreamOpen open;
   open.set_to_node_id(peer_.node_id);
@@ -187,10 +187,23 @@ void PeerLink::on_dialled(Result<std::shared_ptr<Session>> outcome) {
   out_ = OutStream::open(shared_from_this(), session, open);
 }
 
+void PeerLink::note_clock(Millis skew_ms) {
+  counts_.skew_ms = skew_ms;
+  const Millis now = core_->clock.steady_ms(), wall = core_->clock.wall_ms();
+  std::uint64_t left_out = 0;
+  const std::lock_guard settings(core_->settings_lock);
+  const auto warning = clock_warning(core_->options.self.node_name, wall, peer_.node_name, wall + skew_ms);
+  if (!warning) return core_->refusals.forget("clock of " + peer_.node_name);
+  if (core_->refusals.due("clock of " + peer_.node_name, "clocks differ", now, left_out))
+    core_->log.warning(LogArea::cluster, "clocks differ: peer={} reason=\"{}\"", peer_.node_name, *warning);
+}
+
 void PeerLink::refused(const Error& why) {
   const Millis now = core_->clock.steady_ms();
-  const bool news = why.text != last_refusal_.text;
   ++refusals_;
+  // "Too often" says nothing new: what was refused before it does.
+  if (why.code == Errc::exhausted && needs_operator(last_refusal_.code)) return;
+  const bool news = why.text != last_refusal_.text;
   last_refusal_ = why;
   if (!news && now - last_told_ms_ < RefusalLog::kRepeatMs) return;
   last_told_ms_ = now;

@@ -59,6 +59,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void on_timer(std::uint64_t number);
   void on_dialled(Result<std::shared_ptr<Session>> outcome);
   void refused(const Error& why);
+  void note_clock(Millis skew_ms);
   void pump();
   void maybe_up();
   /// Gives up what stands of the pair; tells the loop when it was up.

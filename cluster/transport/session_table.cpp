@@ -9,7 +9,9 @@
 namespace warren::transport {
 namespace {
 
-constexpr Millis kClockSkewWarnMs = 30'000;
+bool printable(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+}
 
 /// What a stranger claims, fit for a log line.
 std::string shown(std::string_view fingerprint) {
@@ -42,8 +44,11 @@ Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerId
   }
   auto refuse = [&](Error error) {
     note_failure(address, now);
-    log_.warning(LogArea::cluster, "handshake refused: peer={} address={} reason=\"{}\"",
-                 check_identity(client) ? client.node_name : "malformed", address, error.text);
+    const std::string name = check_identity(client) ? client.node_name : "malformed";
+    if (const auto more = worth_a_line(address + " " + name, error.text, now)) {
+      log_.warning(LogArea::cluster, "handshake refused: peer={} address={}{} reason=\"{}\"", name,
+                   address, *more, error.text);
+    }
     return error;
   };
   if (Result<> shape = check_identity(client); !shape) return refuse(shape.error());
@@ -65,12 +70,7 @@ Result<HelloAnswer> SessionTable::hello(const std::string& address, const PeerId
   pending.address = address;
   pending.fingerprint = shown(fingerprint);
   pending.since = now;
-  const Millis skew = pending.transcript.server.wall_clock_ms - client.wall_clock_ms;
-  if (client.role == "node" && std::abs(skew) > kClockSkewWarnMs) {
-    log_.warning(LogArea::cluster,
-                 "clocks differ: peer={} by_ms={} remedy=\"synchronise the clocks\"",
-                 client.node_name, skew);
-  }
+  note_clocks(client, address, pending.transcript.server.wall_clock_ms, now);
   HelloAnswer answer{pending.transcript.server, pending.transcript.server_nonce,
                      pending.transcript.session_id, *version, cookies_.front().fingerprint()};
   if (pending_.size() >= limits_.pending_max) {
@@ -106,13 +106,49 @@ Result<std::string> SessionTable::prove(const std::string& address, const std::s
   }
   note_failure(address, now);
   Error error = cookie_mismatch(pending);
-  log_.error(
-      LogArea::cluster,
-      "connection attempt from disallowed node: peer={} address={} peer_fingerprint={} own=\"{}\" "
-      "remedy=\"put the same cookie on both hosts\"",
-      pending.transcript.client.node_name, address, pending.fingerprint,
-      cookies_.front().describe());
+  const std::string& name = pending.transcript.client.node_name;
+  if (const auto more = worth_a_line(address + " " + name, error.text, now)) {
+    log_.error(LogArea::cluster,
+               "connection attempt from disallowed node: peer={} address={}{} peer_fingerprint={} "
+               "own=\"{}\" remedy=\"put the same cookie on both hosts (mode 400, owned by the "
+               "user of the node) and restart the node whose cookie changed\"",
+               name, address, *more, pending.fingerprint, cookies_.front().describe());
+  }
   return error;
+}
+
+std::optional<std::string> SessionTable::worth_a_line(const std::string& subject,
+                                                      const std::string& text, Millis now) {
+  std::uint64_t left_out = 0;
+  if (!told_.due(subject, text, now, left_out)) return std::nullopt;
+  return left_out == 0 ? std::string() : fmt::format(" left_out={}", left_out);
+}
+
+void SessionTable::note_clocks(const PeerIdentity& client, const std::string& address,
+                               Millis own_wall, Millis now) {
+  const std::optional<std::string> warning = clock_warning(
+      self_.node_name, own_wall, client.node_name, client.wall_clock_ms);
+  if (client.role != "node" || !warning) return;
+  // The times differ at each handshake; the subject says what is told.
+  if (const auto more = worth_a_line("clock of " + client.node_name, "clocks differ", now)) {
+    log_.warning(LogArea::cluster, "clocks differ: peer={} address={}{} reason=\"{}\"",
+                 client.node_name, address, *more, *warning);
+  }
+}
+
+void SessionTable::note_astray(const PeerIdentity& peer, const std::string& address,
+                               const std::string& wanted) {
+  const std::lock_guard guard(lock_);
+  ++refused_;
+  const std::string plain = wanted.substr(0, kNameMaxBytes);
+  const auto more = worth_a_line("astray " + peer.node_name, plain, clock_.steady_ms());
+  if (!more) return;
+  log_.warning(LogArea::cluster,
+               "peer went astray: peer={} address={}{} wanted={} reason=\"no such node runs on this "
+               "host; on the host of {} that name leads here\" remedy=\"correct /etc/hosts or the "
+               "DNS there, or start the node\"",
+               peer.node_name, address, *more, printable(plain) ? plain : "malformed",
+               peer.node_name);
 }
 
 Error SessionTable::cookie_mismatch(const Pending& pending) const {
@@ -223,6 +259,11 @@ void SessionTable::set_self(PeerIdentity self) {
 PeerIdentity SessionTable::self() const {
   const std::lock_guard guard(lock_);
   return self_;
+}
+
+std::vector<Cookie> SessionTable::cookies() const {
+  const std::lock_guard guard(lock_);
+  return cookies_;
 }
 
 void SessionTable::set_cookies(std::vector<Cookie> cookies) {

@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "cluster/transport/cookie.h"
 #include "cluster/transport/handshake.h"
+#include "cluster/transport/refusal_log.h"
 
 namespace warren::transport {
 
@@ -59,9 +61,13 @@ class SessionTable {
   std::string answer_proof(const std::string& session_id, std::uint64_t counter,
                            const std::string& label, const std::string& answer) const;
 
+  /// A node that proved itself looks for another one here: its name leads to the wrong host.
+  void note_astray(const PeerIdentity& peer, const std::string& address, const std::string& wanted);
+
   /// The name or cluster of this node changed (join, reset, rename).
   void set_self(PeerIdentity self);
   PeerIdentity self() const;
+  std::vector<Cookie> cookies() const;
   /// Replaces the accepted cookies; sessions stay.
   void set_cookies(std::vector<Cookie> cookies);
   std::size_t session_count() const;
@@ -93,6 +99,11 @@ class SessionTable {
   void expire(Millis now);
   void open_session(const std::string& id, std::string key, PeerIdentity peer, Millis now);
   Error cookie_mismatch(const Pending& pending) const;
+  /// The end of a line about a failure that repeats; empty optional: not worth a line now.
+  std::optional<std::string> worth_a_line(const std::string& subject, const std::string& text,
+                                          Millis now);
+  void note_clocks(const PeerIdentity& client, const std::string& address, Millis own_wall,
+                   Millis now);
 
   mutable std::mutex lock_;
   std::vector<Cookie> cookies_;
@@ -106,6 +117,7 @@ class SessionTable {
   std::list<std::string> used_order_;  ///< longest unused first
   std::map<std::string, Failures> failures_;
   std::uint64_t refused_{0};
+  RefusalLog told_;
 };
 
 }  // namespace warren::transport

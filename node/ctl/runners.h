@@ -43,6 +43,7 @@ int run_is(Context&, const Invocation&);
 int run_alarms(Context&, const Invocation&);
 int run_listeners(Context&, const Invocation&);
 int run_check_ports(Context&, const Invocation&);
+int run_cluster_doctor(Context&, const Invocation&);
 int run_check_listener(Context&, const Invocation&);
 int run_server_version(Context&, const Invocation&);
 int run_cookie_hash(Context&, const Invocation&);

@@ -117,6 +117,32 @@ int run_listeners(Context& context, const Invocation& invocation) {
   return kExitOk;
 }
 
+int run_cluster_doctor(Context& context, const Invocation& invocation) {
+  if (const int failed = connect(context, invocation); failed != kExitOk) return failed;
+  json::object args = call_args(invocation);
+  if (const json::value* node = args.if_contains("node"); node != nullptr && node->is_string())
+    args["node"] = full_node_name(context.world, invocation.globals, std::string(node->get_string()));
+  const Outcome outcome = ask(context, invocation, std::move(args));
+  if (outcome.exit != kExitOk) return outcome.exit;
+  const json::object report = object_of(outcome);
+  const json::value* ok = report.if_contains("ok");
+  const int exit = ok != nullptr && ok->is_bool() && ok->get_bool() ? kExitOk : kExitUnavailable;
+  if (print_formatted(context, invocation, outcome.result)) return exit;
+  std::size_t failed = 0, warned = 0;
+  for (const json::value& line : array_at(report, "checks")) {
+    const std::string status = text_at(line, "status");
+    failed += status == "failed" ? 1 : 0;
+    warned += status == "warning" ? 1 : 0;
+    context.world.out << fmt::format("{:<8} {:<11} {}\n", status, text_at(line, "check"),
+                                     text_at(line, "text"));
+  }
+  if (!invocation.globals.silent) {
+    context.world.out << (failed == 0 ? fmt::format("Nothing stands in the way; {} warnings\n", warned)
+                                      : fmt::format("{} checks failed, {} warnings\n", failed, warned));
+  }
+  return exit;
+}
+
 int run_check_ports(Context& context, const Invocation& invocation) {
   const Outcome outcome = inquire(context, invocation);
   if (outcome.exit != kExitOk) return outcome.exit;

@@ -167,6 +167,8 @@ TEST_F(PeerCallerTest, AnotherNodeOfTheHostTellsWhereTheMeantOneIs) {
   EXPECT_NE(missing.error().text.find("is node other@localhost, not missing@localhost"),
             std::string::npos)
       << missing.error().text;
+  EXPECT_NE(other.log.lines().find("wanted=missing@localhost"), std::string::npos)
+      << "the host that was reached says so as well";
 }
 
 TEST_F(PeerCallerTest, NothingIsCalledBackAfterStop) {
