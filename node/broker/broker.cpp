@@ -104,22 +104,31 @@ void Broker::on(const metadata::ExchangeDeleted& effect) {
 
 void Broker::on(const metadata::QueuePut& effect) {
   const auto& def = effect.def;
-  if (queues_.contains(def.uid)) return;
+  if (queues_.contains(def.uid) || remotes_.contains(def.uid)) return;
   ++totals.queues_declared;
   if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.put_queue(def.name, def.uid);
-  if (!is_home(def)) return;  // another member has it
+  if (!is_home(def)) {  // another member has it
+    remotes_.emplace(def.uid, pipes_.remote(def));
+    return;
+  }
   if (def.exclusive) exclusive_[def.owner_connection].insert(def.uid);
   QueueLog* log = is_logged(def) ? env_.open_log(def.uid) : nullptr;
   auto queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
   queues_.emplace(def.uid, queue);
   if (log != nullptr) env_.attach_queue(def.uid, queue);
   want_pump(*queue);  // what its constructor asked for could not be noted yet
+  pipes_.queue_appeared(def.uid);
 }
 
 void Broker::on(const metadata::QueueDeleted& effect) {
   const auto& def = effect.def;
   if (VhostRuntime* vhost = this->vhost(def.vhost)) vhost->router.drop_queue(def.name);
   ++totals.queues_deleted;
+  if (auto remote = remotes_.find(def.uid); remote != remotes_.end()) {
+    auto queue = std::move(remote->second);
+    remotes_.erase(remote);
+    queue->on_deleted();
+  }
   auto found = queues_.find(def.uid);
   if (found == queues_.end()) return;
   auto queue = std::move(found->second);
@@ -192,18 +201,15 @@ std::shared_ptr<Queue> Broker::queue(std::string_view vhost, std::string_view na
   return def == nullptr ? nullptr : queue(def->uid);
 }
 
-std::shared_ptr<QueueEndpoint> Broker::endpoint(metadata::QueueUid uid) const { return queue(uid); }
+std::shared_ptr<QueueEndpoint> Broker::endpoint(metadata::QueueUid uid) const {
+  if (auto here = queue(uid)) return here;
+  const auto found = remotes_.find(uid);
+  return found == remotes_.end() ? nullptr : found->second;
+}
 
 std::shared_ptr<QueueEndpoint> Broker::endpoint(std::string_view vhost, std::string_view name) const {
   const auto* def = catalogue_.find_queue(vhost, name);
   return def == nullptr ? nullptr : endpoint(def->uid);
-}
-
-std::string Broker::home_down_text(const metadata::QueueDef& def) const {
-  std::string node = env_.member_name(def.home);
-  if (node.empty()) node = "unknown";
-  return "home node '" + node + "' of " + (def.durable ? "durable " : "") + "queue '" + def.name +
-         "' in vhost '" + def.vhost + "' is down or inaccessible";
 }
 
 // ---- messages -----------------------------------------------------------------------------------
@@ -383,10 +389,11 @@ void Broker::alarms_changed() {
   std::vector<Session*> all;
   for (auto& [id, session] : sessions_) all.push_back(session);
   for (Session* session : all) session->alarm_changed();
+  tell_alarms();
 }
 
 void Broker::check_flow() {
-  const std::uint64_t waiting = env_.log_bytes_in_flight();
+  const std::uint64_t waiting = env_.log_bytes_in_flight() + (remotes_.empty() ? 0 : pipes_.unanswered_bytes());
   if (!flow_closed_) {
     flow_closed_ = waiting > options_.flow_bytes;
     return;
@@ -423,6 +430,7 @@ void Broker::end_turn() {
   std::vector<std::uint64_t> sessions;
   // A backlog and a fast consumer could keep this going: others get their turn in between.
   constexpr int kRounds = 16;
+  if (pipes_due_) pipes_.pump();
   for (int round = 0; !pump_.empty() || !touched_.empty(); ++round) {
     if (round == kRounds) {
       env_.want_turn();
@@ -441,6 +449,7 @@ void Broker::end_turn() {
     }
     sessions.clear();
   }
+  if (std::exchange(pipes_due_, false)) pipes_.flush();
   if (!flow_closed_) check_flow();
 }
 

@@ -8,6 +8,7 @@
 #include "node/broker/policy.h"
 #include "node/broker/alarms.h"
 #include "node/broker/events.h"
+#include "node/broker/pipe/pipes.h"
 #include "node/broker/queue/queue.h"
 #include "node/broker/queue_api.h"
 #include "node/broker/reply_registry.h"
@@ -87,7 +88,7 @@ struct VhostRuntime {
 /// Owner: one thread. Sessions and queues call in; nothing here blocks.
 /// Invariants: 1. queues_ holds exactly the catalogue's queues that live on this node;
 ///             2. every effect of an apply has been carried out before its `done` is called.
-class Broker final : public QueueHost {
+class Broker final : public QueueHost, private pipe::PipeHost {
  public:
   Broker(BrokerEnv& env, BrokerOptions options);
   ~Broker() override;
@@ -165,6 +166,8 @@ class Broker final : public QueueHost {
   /// Wants a flush of its confirms and output at the end of the turn.
   void touch(Session& session);
 
+  /// Queues and channels of other nodes; its inputs come from the owner.
+  pipe::Pipes& pipes() { return pipes_; }
   Alarms& alarms() { return alarms_; }
   Events& events() { return events_; }
   /// To be called when alarms_ changed.
@@ -199,6 +202,19 @@ class Broker final : public QueueHost {
   Totals totals;
 
  private:
+  // ---- pipe::PipeHost (broker_pipes.cpp) ----
+  std::shared_ptr<Queue> local_queue(metadata::QueueUid uid) override { return queue(uid); }
+  void want_pipe_turn() override;
+  void deliver_reply(std::string_view token, MessageView message, const BlockRef& block) override;
+  bool reply_known(std::string_view token) override { return replies_.find(token) != nullptr; }
+  void node_alarms(const std::string& node, const std::vector<std::string>& resources) override;
+  void reachable_changed() override { ++epoch_; }
+  void window_opened() override;
+  std::string name_of(pipe::MemberId member) override;
+  Millis pipe_now() const override { return env_.steady_ms(); }
+  Logger& pipe_log() override { return env_.log(); }
+  void tell_alarms();
+
   void carry_out(const std::vector<metadata::Effect>& effects);
   void on(const metadata::VhostPut& effect);
   void on(const metadata::VhostDeleted& effect);
@@ -222,6 +238,7 @@ class Broker final : public QueueHost {
   mutable access::Patterns patterns_;  // a cache: of policies' patterns
   std::map<std::string, std::unique_ptr<VhostRuntime>, std::less<>> vhosts_;
   std::map<metadata::QueueUid, std::shared_ptr<Queue>> queues_;
+  std::map<metadata::QueueUid, std::shared_ptr<pipe::RemoteQueue>> remotes_;  // of other members
   std::map<std::uint64_t, std::set<metadata::QueueUid>> exclusive_;  // by owner connection
   std::map<std::uint64_t, Session*> sessions_;
   std::function<void()> members_hook_;
@@ -233,6 +250,8 @@ class Broker final : public QueueHost {
   bool restoring_{false};
   ReplyRegistry replies_;
   Alarms alarms_;
+  bool pipes_due_{false};
+  pipe::Pipes pipes_{*this, {}};
   Events events_{*this};
   Timers timers_;
   MemoryBudget budget_;

@@ -84,6 +84,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   struct Route {
     boost::container::small_vector<Target*, 4> targets;
     std::string reply_token;  // direct reply-to instead of queues
+    bool unreachable{false};  // some queue's node is down: it is left out, and confirms are nacks
   };
   struct Unacked {
     std::uint64_t tag;
@@ -116,6 +117,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::string stamped(std::string_view props) const;
   void finish_record();
   void hand_over(const Route& route, std::uint32_t offset);
+  bool deliver_reply_to(const std::string& token, MessageView message);
   void return_unroutable(MessageView message);
   void new_batch(std::size_t need);
   void flush_batch();
@@ -125,6 +127,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   // consuming (channel_consume.cpp)
   void on_qos(std::string_view arguments);
   void on_consume(std::string_view arguments);
+  /// Unsubscribes; the consumer, ended or about to be, stays until the queue let it go.
+  void leave(ChannelConsumer& consumer, std::function<void()> then);
   void on_subscribed(const std::string& tag, const metadata::QueueDef& def, bool no_ack, bool no_wait,
                      QueueError refused);
   void consume_replies(std::string tag, bool no_ack, bool no_wait);
@@ -147,6 +151,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void on_exchange_delete(std::string_view arguments);
   void on_exchange_bind(amqp::MethodId id, std::string_view arguments);
   void on_queue_declare(std::string_view arguments);
+  void declare_reply_queue(const std::string& name, bool no_wait);
   void create_queue(metadata::QueueDef def, bool no_wait);
   void reply_declare(const std::string& name, bool no_wait);
   void on_queue_bind(amqp::MethodId id, std::string_view arguments);
@@ -249,6 +254,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::vector<PublishBatchRef> tx_batches_;  // of the commit under way
   std::function<void()> commit_done_;
   bool commit_settles_{false};  // the commit under way also settles
+  bool commit_failed_{false};   // some queue refused a part of it
   bool commit_due_{false};      // it waits for the queues' turn only
 };
 

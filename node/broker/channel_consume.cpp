@@ -200,6 +200,7 @@ void Channel::on_subscribed(const std::string& tag, const metadata::QueueDef& de
     consumers_.erase(tag);
     return queue_error(refused, def, amqp::BasicConsume::kId);
   }
+  if (!consumers_.contains(tag)) return;  // cancelled meanwhile, and the client knows
   broker_.events().consumer(session_, number_, tag, def, !no_ack, true);
   if (no_wait) return;
   amqp::BasicConsumeOk ok;
@@ -216,7 +217,7 @@ void Channel::consume_replies(std::string tag, bool no_ack, bool no_wait) {
   if (!tag.empty() && consumers_.contains(tag))
     return error(ReplyCode::not_allowed, "attempt to reuse consumer tag '" + tag + "'", id);
   reply_tag_ = tag.empty() ? broker_.random_name("amq.ctag-") : std::move(tag);
-  reply_token_ = broker_.random_name(kReplyToPrefix);
+  reply_token_ = broker_.random_name(kReplyToPrefix) + reply_suffix(broker_.options().self);
   broker_.replies().add(reply_token_, *this);
   if (no_wait) return;
   amqp::BasicConsumeOk ok;
@@ -231,12 +232,11 @@ void Channel::on_cancel(std::string_view arguments) {
   if (auto found = consumers_.find(tag); found != consumers_.end()) {
     auto ended = std::move(found->second);
     consumers_.erase(found);
-    const ChannelConsumer& gone = *ended;
+    ChannelConsumer& gone = *ended;
     retire(std::move(ended));
     broker_.events().consumer(session_, number_, tag, gone.queue()->def(), !gone.no_ack(), false);
-    if (method.no_wait) return gone.queue()->unsubscribe(gone.holder(), [] {});
-    return gone.queue()->unsubscribe(gone.holder(), [this, alive = alive(), tag, resume = suspend()] {
-      if (alive.expired()) return;
+    if (method.no_wait) return leave(gone, [] {});
+    return leave(gone, [this, tag, resume = suspend()] {
       amqp::BasicCancelOk ok;
       ok.consumer_tag = tag;
       reply(ok);
@@ -251,6 +251,16 @@ void Channel::on_cancel(std::string_view arguments) {
   amqp::BasicCancelOk ok;
   ok.consumer_tag = tag;
   reply(ok);
+}
+
+void Channel::leave(ChannelConsumer& consumer, std::function<void()> then) {
+  consumer.leaving = true;
+  consumer.queue()->unsubscribe(consumer.holder(),
+                                [alive = alive(), &consumer, then = std::move(then)] {
+                                  if (alive.expired()) return;
+                                  consumer.leaving = false;
+                                  then();
+                                });
 }
 
 void Channel::on_get(std::string_view arguments) {
@@ -399,7 +409,8 @@ void Channel::trim_unacked() {
     unacked_.pop_front();
     --settled_inside_;
   }
-  if (unacked_.empty() && !retired_.empty()) retired_.clear();
+  if (unacked_.empty() && !retired_.empty())
+    std::erase_if(retired_, [](const auto& ended) { return !ended->leaving; });
   if (settled_inside_ > 1024 && settled_inside_ > unacked_.size() / 2) {
     std::erase_if(unacked_, [](const Unacked& u) { return u.queue == nullptr; });
     settled_inside_ = 0;
@@ -411,7 +422,9 @@ void Channel::retire(std::unique_ptr<ChannelConsumer> consumer) {
     std::set<HolderId> holding;
     for (const Unacked& u : unacked_)
       if (u.queue != nullptr) holding.insert(u.holder);
-    std::erase_if(retired_, [&](const auto& ended) { return !holding.contains(ended->holder()); });
+    std::erase_if(retired_, [&](const auto& ended) {
+      return !ended->leaving && !holding.contains(ended->holder());
+    });
     retired_look_ = std::max<std::size_t>(64, retired_.size() * 2);
   }
   retired_.push_back(std::move(consumer));
@@ -448,7 +461,7 @@ void Channel::recheck_permissions() {
                               consumer->queue()->def().name))
       lost.push_back(consumer.get());
   for (ChannelConsumer* consumer : lost) {
-    consumer->queue()->unsubscribe(consumer->holder(), [] {});
+    leave(*consumer, [] {});
     consumer_cancelled(*consumer);
   }
 }

@@ -25,6 +25,7 @@ class ChannelConsumer final : public ConsumerSink {
   bool no_ack() const { return no_ack_; }
   const std::shared_ptr<QueueEndpoint>& queue() const { return queue_; }
   bool shared_limit{false};   ///< counts against the channel's shared prefetch
+  bool leaving{false};        ///< the queue may still deliver: this object must stay
   mutable bool starved{false};  ///< refused a delivery; must be resumed
 
  private:

@@ -106,7 +106,12 @@ Channel::Route Channel::make_route(std::string_view exchange, std::string_view k
   std::vector<metadata::QueueUid> uids;
   vhost_.router.route(exchange, key, extra, headers, uids, props);
   for (const auto uid : uids)
-    if (Target* t = target(uid)) route.targets.push_back(t);
+    if (Target* t = target(uid)) {
+      if (t->queue->reachable())
+        route.targets.push_back(t);
+      else
+        route.unreachable = true;
+    }
   return route;
 }
 
@@ -294,18 +299,26 @@ void Channel::hand_over(const Route& route, std::uint32_t offset) {
   }
   if (vhost_.tracing) [[unlikely]]
     trace_publish(MessageView(batch_->block->data() + offset), route);
+  if (route.unreachable) [[unlikely]] batch_->reject(ref.number);
   if (!route.targets.empty()) return;
   const MessageView message(batch_->block->data() + offset);
   if (!route.reply_token.empty()) {
-    if (Channel* requester = broker_.replies().find(route.reply_token)) {
-      requester->deliver_reply(message, batch_->block);
-      return;
-    }
+    if (deliver_reply_to(route.reply_token, message)) return;
   }
   if (mandatory_)
     return_unroutable(message);
   else
     ++broker_.totals.unroutable_dropped;
+}
+
+/// False when the requester is known to be gone.
+bool Channel::deliver_reply_to(const std::string& token, MessageView message) {
+  if (Channel* requester = broker_.replies().find(token)) {
+    requester->deliver_reply(message, batch_->block);
+    return true;
+  }
+  const std::uint64_t member = reply_member(token);
+  return member != 0 && member != broker_.options().self && broker_.pipes().reply(member, token, message);
 }
 
 void Channel::return_unroutable(MessageView message) {
@@ -376,6 +389,7 @@ void Channel::trace_publish(MessageView message, const Route& route) {
 
 void Channel::on_settled(PublishBatch& batch) {
   if (batch.in_tx) {
+    commit_failed_ |= !batch.rejected.empty();
     if (--commits_waiting_ == 0) finish_commit();
     return;
   }

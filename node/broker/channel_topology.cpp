@@ -161,13 +161,7 @@ void Channel::on_queue_declare(std::string_view arguments) {
   std::string name = clean(method.queue);
   const bool no_wait = method.no_wait;
   if (name == kReplyTo || name.starts_with(kReplyToPrefix)) {
-    if (name != kReplyTo && broker_.replies().find(name) == nullptr)
-      return error(ReplyCode::not_found, "no " + where("queue", name), id);
-    amqp::QueueDeclareOk ok;
-    ok.queue = name;
-    ok.consumer_count = 1;
-    if (!no_wait) reply(ok);
-    return;
+    return declare_reply_queue(name, no_wait);
   }
   if (method.passive) {
     auto queue = named_queue(name, id);  // here "" is not the last queue (QUE-02)
@@ -216,6 +210,25 @@ void Channel::on_queue_declare(std::string_view arguments) {
     return when_durable([this, name, no_wait] { reply_declare(name, no_wait); });
   }
   create_queue(std::move(def), no_wait);
+}
+
+/// Tells whether a requester is still there (CNS-24).
+void Channel::declare_reply_queue(const std::string& name, bool no_wait) {
+  const auto answer = [this, name, no_wait](bool known) {
+    if (!known) return error(ReplyCode::not_found, "no " + where("queue", name), amqp::QueueDeclare::kId);
+    amqp::QueueDeclareOk ok;
+    ok.queue = name;
+    ok.consumer_count = 1;
+    if (!no_wait) reply(ok);
+  };
+  const std::uint64_t member = reply_member(name);
+  if (name == kReplyTo || broker_.replies().find(name) != nullptr) return answer(true);
+  if (member == 0 || member == broker_.options().self) return answer(false);
+  broker_.pipes().ask_reply(member, name, [alive = alive(), answer, resume = suspend()](bool known) {
+    if (alive.expired()) return;
+    answer(known);
+    resume();
+  });
 }
 
 void Channel::create_queue(metadata::QueueDef def, bool no_wait) {

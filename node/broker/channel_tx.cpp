@@ -30,8 +30,12 @@ void Channel::commit() {
   tx_settles_.clear();
   if (!check_commit(publishes)) return;
   auto resume = suspend();
+  commit_failed_ = false;
   commit_done_ = [this, resume] {
-    reply(amqp::TxCommitOk{});
+    if (commit_failed_)
+      error(ReplyCode::precondition_failed, "partial tx completion", amqp::TxCommit::kId);
+    else
+      reply(amqp::TxCommitOk{});
     resume();
   };
   commits_waiting_ = 1;  // ours, until everything is handed over

@@ -28,7 +28,7 @@ using amqp::test::header_frame;
 
 /// Everything is kept until sync(): completions of metadata in the order of the calls, logs each for
 /// itself, so that a test may let one queue's records reach the disc before another's.
-class FakeEnv final : public BrokerEnv {
+class FakeEnv : public BrokerEnv {
  public:
   Millis wall_ms() const override { return clock.wall_ms(); }
   Millis steady_ms() const override { return clock.steady_ms(); }
