@@ -130,7 +130,7 @@ class Bed:
         done.stdout, done.stderr = (re.sub(r"\x1b\[[0-9;]*m", "", text) for text in (done.stdout, done.stderr))
         if code is not None and done.returncode != code:
             raise AssertionError(f"[{name}] {tool} {' '.join(map(str, words))}: exit {done.returncode}, wanted "
-                                 f"{code}\n{done.stdout[-900:]}{done.stderr[-900:]}")
+                                 f"{code}\n{said(done.stdout + done.stderr)}")
         done.text = done.stdout + done.stderr
         return done
 
@@ -231,6 +231,12 @@ def end_all():
     for name in left:
         with contextlib.suppress(Exception):
             hosts.destroy(name)
+
+
+def said(text):
+    """A tool's words for a failure's text: of the block about an unreachable node only the reason."""
+    reasons = re.findall(r"^ +\* reason: (.*)", text, re.M)
+    return f"{text[:300].splitlines()[0]} ... {reasons}" if reasons else text[-900:]
 
 
 # -- waiting and checking ------------------------------------------------------------------------------

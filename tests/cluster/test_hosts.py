@@ -264,6 +264,34 @@ def test_CLU_13_pause_and_kill_leave_nothing_behind(bed):
     eq(bed.drain("n1", "kept"), ["1", "2"])
 
 
+def notes_up_to_the_join(bed, first="centos7", second="centos72"):
+    """The notes from the third step to the fifth: the secret copied by hand, all stopped, all detached."""
+    bed.shell(first, "chmod 600 /var/lib/rabbitmq/.erlang.cookie")
+    bed[first].cookie.write_text(bed[second].cookie.read_text())
+    bed.shell(first, "chmod 400 /var/lib/rabbitmq/.erlang.cookie")
+    for name in (first, second):
+        bed.shell(name, "rabbitmqctl stop", code=None)  # the secret of a node that runs is the old one
+        if bed[name].servers():
+            bed[name].stop()
+    for name in (first, second):
+        bed.shell(name, "rabbitmq-server -detached")
+    for name in (first, second):
+        bed[name].wait_ready(40 * bed.slow)
+        if bed.oracle:
+            bed.ctl(name, "await_startup")
+        shows(bed.shell(name, "rabbitmqctl status"), rf"^Status of node rabbit@{name} \.\.\.$")
+        shows(bed.shell(name, "rabbitmqctl cluster_status"), rf"^Cluster status of node rabbit@{name} \.\.\.$")
+
+
+@case(names=("centos7", "centos72"), cookie="", oracle=False, **ALONE)
+def test_S18_the_notes_up_to_the_join(bed):
+    """Two fresh hosts with secrets of their own become two nodes that trust each other."""
+    bed.ctl("centos72", "-n", "rabbit@centos7", "status", code=69)
+    notes_up_to_the_join(bed)
+    bed.ctl("centos72", "-n", "rabbit@centos7", "status")
+    bed.ctl("centos7", "-n", "rabbit@centos72", "cluster_status")
+
+
 # -- who cannot be reached -------------------------------------------------------------------------
 
 

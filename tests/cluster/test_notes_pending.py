@@ -6,6 +6,7 @@ Waits for: join_cluster and the members' side of cluster_status.
 import re
 
 from harness import case, check, eq, shows
+from test_hosts import notes_up_to_the_join
 
 HOSTS = ("centos7", "centos72")
 
@@ -30,22 +31,7 @@ def begins(text, wanted):
 def steps_of_the_notes(bed):
     """From the third step to the last, in the notes' order and words."""
     a, b = HOSTS
-    # The shared secret: copied by hand from centos72 to centos7, then its mode is 400 again.
-    bed.shell(a, "cd /var/lib/rabbitmq && chmod 600 .erlang.cookie && cat .erlang.cookie > /run/before")
-    bed[a].cookie.write_text(bed[b].cookie.read_text())
-    bed.shell(a, "chmod 400 /var/lib/rabbitmq/.erlang.cookie")
-    # Nodes that run are stopped, and started detached; a node must be started with the new cookie.
-    for name in HOSTS:
-        bed.shell(name, "rabbitmqctl stop", code=None)
-        bed[name].wait_gone(30)
-    for name in HOSTS:
-        bed.shell(name, "rabbitmq-server -detached")
-    for name in HOSTS:
-        bed[name].wait_ready(40 * bed.slow)
-        if bed.oracle:
-            bed.ctl(name, "await_startup")
-        shows(bed.shell(name, "rabbitmqctl status"), rf"^Status of node rabbit@{name} \.\.\.$")
-        shows(bed.shell(name, "rabbitmqctl cluster_status"), rf"^Cluster status of node rabbit@{name} \.\.\.$")
+    notes_up_to_the_join(bed, a, b)
     shows(bed.shell(b, "rabbitmqctl stop_app"), r"^Stopping rabbit application on node rabbit@centos72 \.\.\.$")
     shows(bed.shell(b, "rabbitmqctl join_cluster --ram rabbit@centos7"),
           "^Clustering node rabbit@centos72 with rabbit@centos7")

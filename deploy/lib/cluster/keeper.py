@@ -109,8 +109,8 @@ def guarded(tell, function):
         os._exit(1)
 
 
-def start_host(host, folder):
-    """Forks a host; returns (process to wait for, the host's process 1 as seen from here)."""
+def start_host(host, folder, children):
+    """Forks a host and notes the child that waits for it; the host's process 1 as seen from here."""
     for name in ("lib", "log", "etc", "run", "overlay"):
         (folder / name).mkdir(parents=True)
     listen, tell = os.pipe()
@@ -120,7 +120,6 @@ def start_host(host, folder):
         os.close(listen)
         die_with_parent(keeper)
         unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID, "new namespaces")
-        me = os.getpid()
         inner = os.fork()
         if inner == 0:
             # Process 1 sees no parent: it asks for the signal and trusts that `outer` still lives.
@@ -128,12 +127,12 @@ def start_host(host, folder):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
             guarded(tell, lambda: be_init(host, folder, tell))
         os.close(tell)
-        assert me == os.getpid()
         os.waitpid(inner, 0)
 
     waiter = os.fork()
     if waiter == 0:
         guarded(tell, outer)
+    children.append(waiter)
     os.close(tell)
     text = b""
     while chunk := os.read(listen, 4096):
@@ -141,13 +140,13 @@ def start_host(host, folder):
     os.close(listen)
     if not text.isdigit():
         raise OSError(f"host {host['name']}: {text.decode(errors='replace').lstrip('! ') or 'died'}")
-    return waiter, int(text)
+    return int(text)
 
 
 # -- the keeper ----------------------------------------------------------------------------------------
 
 
-def connect(host, pid, hub):
+def connect(host, pid):
     """A cable from the host's eth0 to a port of the hub's bridge."""
     port = f"h{host['number']}"
     ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", pid)
@@ -155,7 +154,6 @@ def connect(host, pid, hub):
     ip("link", "set", "lo", "up", pid=pid)
     ip("addr", "add", f"{host['address']}/24", "dev", "eth0", pid=pid)
     ip("link", "set", "eth0", "up", pid=pid)
-    assert hub == os.getpid()
 
 
 def save(path, value):
@@ -170,7 +168,7 @@ def start_time(pid):
     return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
-def run(folder, plan):
+def run(folder, plan, children):
     unshare(CLONE_NEWNET, "a network namespace for the hub")
     ip("link", "set", "lo", "up")
     ip("link", "add", "br0", "type", "bridge")
@@ -178,8 +176,8 @@ def run(folder, plan):
     state = {**plan, "keeper": os.getpid(), "keeper_start": start_time(os.getpid()), "cuts": [],
              "loss": {}, "delay": {}}
     for host in plan["hosts"]:
-        _, pid = start_host(host, folder / host["name"])
-        connect(host, pid, os.getpid())
+        pid = start_host(host, folder / host["name"], children)
+        connect(host, pid)
         host["pid"], host["pid_start"] = pid, start_time(pid)
         del host["cookie"]
     save(folder / "state.json", state)
@@ -201,31 +199,28 @@ def keep(folder, plan):
             pass
 
 
-def end_children():
+def end(children):
     """Kills every host and waits until the kernel has taken it down."""
-    children = pathlib.Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    for pid in children.read_text().split() if children.exists() else []:
-        os.kill(int(pid), signal.SIGKILL)
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    for pid in children:
+        os.waitpid(pid, 0)
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
     plan = json.loads((folder / "plan.json").read_text())
     (folder / "plan.json").unlink()  # it holds the cookie
+    children = []
     try:
-        run(folder, plan)
+        run(folder, plan, children)
         keep(folder, plan)
         code = 0
     except OSError as error:
         print(error, flush=True)
         (folder / "failed").write_text(str(error))
         code = 1
-    end_children()
+    end(children)
     if code == 0:
         shutil.rmtree(folder, ignore_errors=True)
     return code
