@@ -45,13 +45,21 @@ const char* message_name(const Message& message) {
   return kNames[message.payload.index()];
 }
 
-Core::Core(const Options& options, const LogSizes& sizes, const Liveness& liveness, Millis now)
-    : options_(options), sizes_(&sizes), liveness_(&liveness), prng_(options.seed), now_(now) {}
+Core::Core(std::shared_ptr<const Options> options, std::uint64_t seed, const LogSizes& sizes,
+           const Liveness& liveness, Millis now)
+    : options_(std::move(options)), sizes_(&sizes), liveness_(&liveness), prng_(seed), now_(now) {}
 
 Result<Core> Core::restore(const Options& options, const LogSizes& sizes, const Liveness& liveness,
                            Restored restored, Millis now) {
+  return restore(std::make_shared<const Options>(options), options.seed, sizes, liveness,
+                 std::move(restored), now);
+}
+
+Result<Core> Core::restore(std::shared_ptr<const Options> options, std::uint64_t seed,
+                           const LogSizes& sizes, const Liveness& liveness, Restored restored,
+                           Millis now) {
   if (auto checked = check_config(restored.base.config); !checked) return checked.error();
-  Core core(options, sizes, liveness, now);
+  Core core(std::move(options), seed, sizes, liveness, now);
   core.hard_ = restored.hard;
   core.log_ = LogIndex(restored.base.index, restored.base.term);
   for (Term term : restored.terms) {
@@ -80,8 +88,8 @@ Result<Core> Core::restore(const Options& options, const LogSizes& sizes, const 
   // Only of use while its sender still leads; anybody else starts a stream of his own.
   if (restored.staged && restored.staged->term == restored.hard.term) {
     StagedSnapshot& from = *restored.staged;
-    core.staging_ = Staging{from.from, from.term, from.transfer, from.next,
-                            from.next, std::nullopt, std::move(from.base)};
+    core.staging_ = std::make_unique<Staging>(Staging{
+        from.from, from.term, from.transfer, from.next, from.next, std::nullopt, std::move(from.base)});
   }
   core.durable_ = last;
   core.applied_ = restored.base.index;
@@ -91,47 +99,61 @@ Result<Core> Core::restore(const Options& options, const LogSizes& sizes, const 
   return core;
 }
 
+Write& Core::writing() {
+  dirty_ = true;
+  if (!write_) write_ = std::make_unique<Write>();
+  return *write_;
+}
+
 void Core::finish() {
   if (dirty_) {
-    dirty_ = false;
+    Write& write = writing();
     last_seq_ = last_seq_.next();
-    write_.seq = last_seq_;
-    write_.hard = hard_;
-    out_.writes.push_back(std::move(write_));
-    write_ = Write{};
+    write.seq = last_seq_;
+    write.hard = hard_;
+    out().writes.push_back(std::move(write));
+    write_.reset();
+    dirty_ = false;
     pending_writes_.push_back({last_seq_, log_.last_index()});
     if (own_vote_due_) own_vote_seq_ = last_seq_;
     own_vote_due_ = false;
   }
-  auto move_to_now = [&](std::vector<Message>& from) {
-    for (Message& m : from) out_.now.push_back(std::move(m));
-    from.clear();
-  };
-  move_to_now(outbox_.now);
-  if (last_seq_ <= durable_seq_) {
-    move_to_now(outbox_.waiting);
-  } else {
-    for (Message& m : outbox_.waiting) {
-      bool vote = std::holds_alternative<Vote>(m.payload) ||
-                  std::holds_alternative<VoteReply>(m.payload);
-      bool ack = std::holds_alternative<AppendReply>(m.payload);
-      if ((WARREN_MUTANT(5) && vote) || (WARREN_MUTANT(4) && ack)) {
-        out_.now.push_back(std::move(m));
-      } else {
-        out_.held.push_back({last_seq_, std::move(m)});
-      }
-    }
-    outbox_.waiting.clear();
-  }
+  if (out_) hold_until_durable();
   if (role_ != reported_role_ || hard_.term != reported_term_ || leader_ != reported_leader_) {
     reported_role_ = role_;
     reported_term_ = hard_.term;
     reported_leader_ = leader_;
-    out_.role_changed = true;
+    out().role_changed = true;
   }
 }
 
-Output Core::take() { return std::exchange(out_, Output{}); }
+/// What this input wants to promise waits for the newest write, unless that is on disc already.
+void Core::hold_until_durable() {
+  auto fresh = out().held.end();
+  while (fresh != out().held.begin() && std::prev(fresh)->after == WriteSeq{}) --fresh;
+  bool durable = last_seq_ <= durable_seq_;
+  auto keep = fresh;
+  for (auto at = fresh; at != out().held.end(); ++at) {
+    const Payload& payload = at->message.payload;
+    bool vote = std::holds_alternative<Vote>(payload) || std::holds_alternative<VoteReply>(payload);
+    bool ack = std::holds_alternative<AppendReply>(payload);
+    if (durable || (WARREN_MUTANT(5) && vote) || (WARREN_MUTANT(4) && ack)) {
+      out().now.push_back(std::move(at->message));
+      continue;
+    }
+    at->after = last_seq_;
+    if (keep != at) *keep = std::move(*at);
+    ++keep;
+  }
+  out().held.erase(keep, out().held.end());
+}
+
+Output Core::take() {
+  if (!out_) return {};
+  Output taken = std::move(*out_);
+  out_.reset();
+  return taken;
+}
 
 void Core::tick(Millis now) {
   if (role_ == Role::stopped) return;
@@ -146,7 +168,7 @@ void Core::tick(Millis now) {
 
 void Core::step(Message message) {
   if (role_ == Role::stopped) return;
-  if (message.to != options_.self || message.from == options_.self || message.from == kNoNode) {
+  if (message.to != options_->self || message.from == options_->self || message.from == kNoNode) {
     return refuse(Refusal::not_member);
   }
   dispatch(message);
@@ -184,8 +206,9 @@ void Core::persisted(WriteSeq seq) {
     durable_ = std::max(durable_, done->last);
   }
   pending_writes_.erase(pending_writes_.begin(), done);
+  if (pending_writes_.empty()) pending_writes_ = {};
   if (role_ == Role::candidate && own_vote_seq_ && *own_vote_seq_ <= seq) {
-    ballots_[options_.self] = true;
+    note_ballot(options_->self, true);
     count_votes();
   }
   if (role_ == Role::leader) maybe_commit();
@@ -203,8 +226,9 @@ void Core::write_failed() {
   if (role_ == Role::leader) leave_leadership();
   role_ = Role::stopped;
   leader_ = kNoNode;
-  outbox_ = Outbox{};
-  out_ = Output{};
+  write_.reset();
+  dirty_ = false;
+  out_.reset();
   finish();
 }
 
@@ -222,12 +246,17 @@ void Core::compact(Index index) {
   configs_.erase(configs_.begin(), keep);
 }
 
+std::pair<Index, const Config*> Core::config_at(Index index) const {
+  auto at = configs_.rbegin();
+  while (std::next(at) != configs_.rend() && at->first > index) ++at;
+  return {at->first, &at->second};
+}
+
 LogBase Core::describe(Index index) const {
   auto term = log_.term(index);
   WARREN_ASSERT(term.has_value());
-  auto at = configs_.rbegin();
-  while (std::next(at) != configs_.rend() && at->first > index) ++at;
-  return LogBase{index, *term, at->second, at->first};
+  auto [entered, config] = config_at(index);
+  return LogBase{index, *term, *config, entered};
 }
 
 Index Core::apply_limit() const {
@@ -267,9 +296,11 @@ void Core::leave_leadership() {
   uncommitted_bytes_ = 0;
   transferee_ = kNoNode;
   // Ranges ordered but not yet filled in may be about to change: never send them.
-  auto is_append = [](const Message& m) { return std::holds_alternative<Append>(m.payload); };
-  std::erase_if(out_.now, is_append);
-  std::erase_if(outbox_.now, is_append);
+  if (!out_) return;
+  std::erase_if(out().now, [](const Message& m) {
+    auto* append = std::get_if<Append>(&m.payload);
+    return append && append->last_index > append->prev_index;
+  });
 }
 
 void Core::truncate_from(Index from) {
@@ -278,9 +309,9 @@ void Core::truncate_from(Index from) {
   if (!WARREN_MUTANT(10)) {
     while (configs_.size() > 1 && configs_.back().first >= from) configs_.pop_back();
   }
-  std::erase_if(write_.append, [&](const Entry& e) { return e.index >= from; });
-  write_.truncate_from = std::min(write_.truncate_from.value_or(from), from);
-  dirty_ = true;
+  Write& write = writing();
+  std::erase_if(write.append, [&](const Entry& e) { return e.index >= from; });
+  write.truncate_from = std::min(write.truncate_from.value_or(from), from);
 }
 
 void Core::clip_pending(Index last) {
@@ -297,8 +328,7 @@ void Core::append_entry(Entry entry) {
     WARREN_ASSERT(config.has_value());
     configs_.emplace_back(entry.index, std::move(*config));
   }
-  write_.append.push_back(std::move(entry));
-  dirty_ = true;
+  writing().append.push_back(std::move(entry));
 }
 
 std::uint64_t Core::size_of(Index index) const {
@@ -314,12 +344,12 @@ void Core::set_commit(Index index) {
 }
 
 void Core::restart_election_timer() {
-  Millis spread = static_cast<Millis>(prng_.below(static_cast<std::uint64_t>(options_.election_ms)));
-  election_at_ = now_ + options_.election_ms + spread;
+  Millis spread = static_cast<Millis>(prng_.below(static_cast<std::uint64_t>(options_->election_ms)));
+  election_at_ = now_ + options_->election_ms + spread;
 }
 
 Millis Core::leader_contact() const {
-  if (leader_ == kNoNode || leader_ == options_.self) return contact_ms_;
+  if (leader_ == kNoNode || leader_ == options_->self) return contact_ms_;
   return std::max(contact_ms_, liveness_->heard_ms(leader_));
 }
 

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -86,6 +87,10 @@ class Core {
   /// Requires: references outlive the core. Errors: corruption when `restored` contradicts itself.
   static Result<Core> restore(const Options& options, const LogSizes& sizes,
                               const Liveness& liveness, Restored restored, Millis now);
+  /// The same with options that many cores share; `seed` is this core's own.
+  static Result<Core> restore(std::shared_ptr<const Options> options, std::uint64_t seed,
+                              const LogSizes& sizes, const Liveness& liveness, Restored restored,
+                              Millis now);
 
   // --- inputs; each may add to the output ---
 
@@ -129,7 +134,7 @@ class Core {
 
   // --- state ---
 
-  NodeId self() const { return options_.self; }
+  NodeId self() const { return options_->self; }
   Role role() const { return role_; }
   Term term() const { return hard_.term; }
   NodeId vote() const { return hard_.vote; }
@@ -147,12 +152,14 @@ class Core {
   const Config& config() const { return configs_.back().second; }
   Index config_index() const { return configs_.back().first; }
   bool config_pending() const { return configs_.back().first > hard_.commit; }
+  /// Membership in force at `index` and where it was entered. Requires: index within the log.
+  std::pair<Index, const Config*> config_at(Index index) const;
   /// Membership and term at `index`, for a checkpoint. Requires: index within the log.
   LogBase describe(Index index) const;
   /// When tick() has something to do next.
   Millis deadline() const;
   WriteSeq last_write() const { return last_seq_; }
-  bool staging() const { return staging_.has_value(); }
+  bool staging() const { return staging_ != nullptr; }
   std::uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
   std::uint64_t refused(Refusal why) const { return refusals_[static_cast<std::size_t>(why)]; }
   /// Nothing unless leader and `node` is a member.
@@ -160,7 +167,8 @@ class Core {
   NodeId transferee() const { return transferee_; }
 
  private:
-  Core(const Options& options, const LogSizes& sizes, const Liveness& liveness, Millis now);
+  Core(std::shared_ptr<const Options> options, std::uint64_t seed, const LogSizes& sizes,
+       const Liveness& liveness, Millis now);
 
   struct PendingWrite {
     WriteSeq seq;
@@ -187,7 +195,7 @@ class Core {
   void refuse(Refusal why) { ++refusals_[static_cast<std::size_t>(why)]; }
   template <class P>
   void send(NodeId to, P payload) {
-    outbox_.send(options_.self, to, hard_.term, std::move(payload));
+    put_message(out(), options_->self, to, hard_.term, std::move(payload));
   }
   void dispatch(Message& message);
   void become_follower(Term term, NodeId leader);
@@ -195,6 +203,12 @@ class Core {
   void truncate_from(Index from);
   void clip_pending(Index last);
   void append_entry(Entry entry);
+  Write& writing();
+  Output& out() {
+    if (!out_) out_ = std::make_unique<Output>();
+    return *out_;
+  }
+  void hold_until_durable();
   std::uint64_t size_of(Index index) const;
   void set_commit(Index index);
   void restart_election_timer();
@@ -205,6 +219,7 @@ class Core {
   void pre_campaign();
   void campaign(bool transfer);
   void count_votes();
+  void note_ballot(NodeId node, bool granted);
   void become_leader();
   bool bound_to_leader() const;
   Index claimed_last_index() const;
@@ -247,7 +262,7 @@ class Core {
   void on_read_request(const Message& m, const ReadRequest& ask);
   void on_read_reply(const Message& m, const ReadReply& reply);
 
-  Options options_;
+  std::shared_ptr<const Options> options_;
   const LogSizes* sizes_;
   const Liveness* liveness_;
   Prng prng_;
@@ -264,10 +279,9 @@ class Core {
   WriteSeq last_seq_{};
   WriteSeq durable_seq_{};
   std::vector<PendingWrite> pending_writes_;
-  bool dirty_{false};  ///< this input must end in a write
-  Write write_;
-  Outbox outbox_;
-  Output out_;
+  bool dirty_{false};  ///< this input must end in a write, if only of the hard state
+  std::unique_ptr<Write> write_;  ///< of this input, once it needs one
+  std::unique_ptr<Output> out_;  ///< made when there is something to say
   Role reported_role_{Role::follower};
   Term reported_term_{0};
   NodeId reported_leader_{};
@@ -275,10 +289,10 @@ class Core {
   Millis contact_ms_{0};
   Millis election_at_{0};
   Millis stand_back_until_{0};
-  std::map<NodeId, bool> ballots_;
+  std::vector<std::pair<NodeId, bool>> ballots_;
   std::optional<WriteSeq> own_vote_seq_;  ///< our own vote counts once this is durable
   bool own_vote_due_{false};
-  std::optional<Staging> staging_;
+  std::unique_ptr<Staging> staging_;
 
   std::map<NodeId, Progress> progress_;
   Index noop_index_{0};
@@ -290,7 +304,7 @@ class Core {
   NodeId transferee_{};
   Millis transfer_until_{0};
   std::vector<PendingRead> reads_;
-  std::array<std::uint64_t, static_cast<std::size_t>(Refusal::count)> refusals_{};
+  std::array<std::uint32_t, static_cast<std::size_t>(Refusal::count)> refusals_{};
 };
 
 }  // namespace warren::raft

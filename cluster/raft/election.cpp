@@ -8,12 +8,12 @@
 namespace warren::raft {
 
 bool Core::votes_at_all() const {
-  return options_.may_vote && config().is_voter(options_.self);
+  return options_->may_vote && config().is_voter(options_->self);
 }
 
 bool Core::bound_to_leader() const {
-  if (role_ == Role::leader) return majority_contact(now_ - options_.lease_ms);
-  return leader_ != kNoNode && now_ - leader_contact() < options_.lease_ms;
+  if (role_ == Role::leader) return majority_contact(now_ - options_->lease_ms);
+  return leader_ != kNoNode && now_ - leader_contact() < options_->lease_ms;
 }
 
 Index Core::claimed_last_index() const {
@@ -27,7 +27,7 @@ Term Core::claimed_last_term() const {
 }
 
 void Core::on_election_timeout() {
-  bool heard = leader_ != kNoNode && now_ - leader_contact() < options_.election_ms;
+  bool heard = leader_ != kNoNode && now_ - leader_contact() < options_->election_ms;
   if (heard || !votes_at_all() || now_ < stand_back_until_) return restart_election_timer();
   pre_campaign();
 }
@@ -51,10 +51,10 @@ void Core::pre_campaign() {
   role_ = Role::pre_candidate;
   leader_ = kNoNode;
   ballots_.clear();
-  ballots_[options_.self] = true;
+  note_ballot(options_->self, true);
   restart_election_timer();
   for (NodeId node : config().members()) {
-    if (node == options_.self || !config().is_voter(node)) continue;
+    if (node == options_->self || !config().is_voter(node)) continue;
     send(node, PreVote{hard_.term + 1, claimed_last_index(), claimed_last_term()});
   }
   count_votes();
@@ -64,26 +64,39 @@ void Core::campaign(bool transfer) {
   role_ = Role::candidate;
   leader_ = kNoNode;
   ++hard_.term;
-  hard_.vote = options_.self;
+  hard_.vote = options_->self;
   dirty_ = true;
   ballots_.clear();
   own_vote_seq_.reset();
   own_vote_due_ = true;
   restart_election_timer();
   for (NodeId node : config().members()) {
-    if (node == options_.self || !config().is_voter(node)) continue;
+    if (node == options_->self || !config().is_voter(node)) continue;
     send(node, Vote{claimed_last_index(), claimed_last_term(), transfer});
   }
   if (WARREN_MUTANT(5)) {
-    ballots_[options_.self] = true;
+    note_ballot(options_->self, true);
     count_votes();
   }
 }
 
+void Core::note_ballot(NodeId node, bool granted) {
+  for (auto& [voter, said] : ballots_) {
+    if (voter == node) {
+      said = granted;
+      return;
+    }
+  }
+  // Only members are asked; whoever else answers must not make this grow.
+  if (config().is_member(node)) ballots_.emplace_back(node, granted);
+}
+
 void Core::count_votes() {
   auto ballot = [&](NodeId node) -> std::optional<bool> {
-    auto found = ballots_.find(node);
-    return found == ballots_.end() ? std::nullopt : std::optional<bool>(found->second);
+    for (const auto& [voter, granted] : ballots_) {
+      if (voter == node) return granted;
+    }
+    return std::nullopt;
   };
   switch (tally(config(), ballot)) {
     case Tally::pending: return;
@@ -93,7 +106,7 @@ void Core::count_votes() {
 }
 
 void Core::on_pre_vote(const Message& m, const PreVote& ask) {
-  bool granted = options_.may_vote && ask.asked > hard_.term &&
+  bool granted = options_->may_vote && ask.asked > hard_.term &&
                  log_.up_to_date(ask.last_index, ask.last_term) && !bound_to_leader();
   if (WARREN_MUTANT(9) && granted) {
     if (role_ == Role::leader) leave_leadership();
@@ -107,7 +120,7 @@ void Core::on_pre_vote(const Message& m, const PreVote& ask) {
 void Core::on_pre_vote_reply(const Message& m, const PreVoteReply& reply) {
   if (!reply.granted && m.term > hard_.term) return become_follower(m.term, kNoNode);
   if (role_ != Role::pre_candidate || reply.asked != hard_.term + 1) return;
-  ballots_[m.from] = reply.granted;
+  note_ballot(m.from, reply.granted);
   count_votes();
 }
 
@@ -116,7 +129,7 @@ void Core::on_vote(const Message& m, const Vote& ask) {
   if (!ask.transfer && m.term > hard_.term && bound_to_leader()) return;
   if (m.term > hard_.term) become_follower(m.term, kNoNode);
   bool free = hard_.vote == kNoNode || hard_.vote == m.from;
-  bool granted = options_.may_vote && m.term == hard_.term && free && leader_ == kNoNode &&
+  bool granted = options_->may_vote && m.term == hard_.term && free && leader_ == kNoNode &&
                  log_.up_to_date(ask.last_index, ask.last_term);
   if (granted) {
     if (hard_.vote != m.from) dirty_ = true;
@@ -128,7 +141,7 @@ void Core::on_vote(const Message& m, const Vote& ask) {
 
 void Core::on_vote_reply(const Message& m, const VoteReply& reply) {
   if (role_ != Role::candidate) return;
-  ballots_[m.from] = reply.granted;
+  note_ballot(m.from, reply.granted);
   count_votes();
 }
 
@@ -140,7 +153,7 @@ void Core::on_timeout_now(const Message& m) {
 
 void Core::become_leader() {
   role_ = Role::leader;
-  leader_ = options_.self;
+  leader_ = options_->self;
   progress_.clear();
   reads_.clear();
   ballots_.clear();
@@ -157,7 +170,7 @@ void Core::become_leader() {
     noop_index_ = log_.last_index();
   }
   send_all();
-  heartbeat_at_ = now_ + options_.heartbeat_ms;
+  heartbeat_at_ = now_ + options_->heartbeat_ms;
   maybe_commit();
 }
 

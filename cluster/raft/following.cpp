@@ -109,8 +109,12 @@ void Core::on_snapshot_chunk(const Message& m, SnapshotChunk& chunk) {
               staging_->transfer == chunk.transfer;
   if (!same) {
     if (chunk.number != 0) return send(m.from, SnapshotReply{chunk.transfer, 0});
-    staging_ = Staging{m.from, m.term, chunk.transfer, 0, 0, std::nullopt, chunk.base};
+    staging_ = std::make_unique<Staging>(
+        Staging{m.from, m.term, chunk.transfer, 0, 0, std::nullopt, chunk.base});
   }
+  // A crash fell between the last piece and the switch: all of it is on disc.
+  bool whole = chunk.last && chunk.number + 1 == staging_->stored && chunk.base == staging_->base;
+  if (whole && staging_->ordered == staging_->stored) return finish_staging();
   // Out of order, or sent again: say what is wanted.
   if (chunk.number != staging_->ordered || staging_->last || !(chunk.base == staging_->base)) {
     return send(m.from, SnapshotReply{chunk.transfer, staging_->stored});
@@ -118,7 +122,7 @@ void Core::on_snapshot_chunk(const Message& m, SnapshotChunk& chunk) {
   if (staging_->ordered - staging_->stored >= kMaxChunksInFlight) return;
   ++staging_->ordered;
   if (chunk.last) staging_->last = chunk.number;
-  out_.chunks.push_back({m.from, m.term, std::move(chunk)});
+  out().chunks.push_back({m.from, m.term, std::move(chunk)});
 }
 
 void Core::chunk_stored(NodeId from, std::uint64_t transfer, std::uint64_t number) {
@@ -144,14 +148,13 @@ void Core::finish_staging() {
     set_commit(base.index);
     return acknowledge(staged.from, base.index, Echo{});
   }
-  write_.install = base;
+  writing().install = base;
   log_.reset(base.index, base.term);
   clip_pending(0);
   configs_.clear();
   configs_.emplace_back(base.config_index, base.config);
   hard_.commit = base.index;
   applied_ = base.index;
-  dirty_ = true;
   acknowledge(staged.from, base.index, Echo{});
 }
 
@@ -177,7 +180,7 @@ void Core::on_read_request(const Message& m, const ReadRequest& ask) {
 }
 
 void Core::on_read_reply(const Message&, const ReadReply& reply) {
-  out_.reads.push_back({reply.ticket, reply.ok, reply.index});
+  out().reads.push_back({reply.ticket, reply.ok, reply.index});
 }
 
 }  // namespace warren::raft

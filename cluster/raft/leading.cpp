@@ -13,12 +13,12 @@ bool Core::effective() const {
 }
 
 bool Core::lease_valid() const {
-  return effective() && transferee_ == kNoNode && majority_contact(now_ - options_.lease_ms);
+  return effective() && transferee_ == kNoNode && majority_contact(now_ - options_->lease_ms);
 }
 
 bool Core::majority_contact(Millis since) const {
   return has_quorum(config(), [&](NodeId node) {
-    if (node == options_.self) return true;
+    if (node == options_->self) return true;
     auto found = progress_.find(node);
     if (found == progress_.end()) return false;
     // What the nodes proved to each other before we led says nothing about this leadership.
@@ -41,7 +41,7 @@ Result<Index> Core::propose(Term term, std::vector<Slice> bodies) {
     }
     bytes += body.bytes.size() + kEntryOverhead;
   }
-  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + bytes > options_.max_uncommitted_bytes) {
+  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + bytes > options_->max_uncommitted_bytes) {
     return make_error(Errc::exhausted, "too many uncommitted bytes");
   }
   Index first = log_.last_index() + 1;
@@ -80,7 +80,7 @@ Result<Index> Core::change_config(Term term, const Config& target) {
 
 void Core::follow_config() {
   for (NodeId node : config().members()) {
-    if (node != options_.self) progress_.try_emplace(node, Progress(log_.last_index() + 1));
+    if (node != options_->self) progress_.try_emplace(node, Progress(log_.last_index() + 1));
   }
   if (WARREN_MUTANT(11)) return;
   std::erase_if(progress_, [&](const auto& item) { return !config().is_member(item.first); });
@@ -91,19 +91,19 @@ void Core::send_all() {
 }
 
 void Core::send_entries(NodeId to, Progress& progress) {
-  while (progress.next() <= log_.last_index() && progress.may_send(options_.inflight)) {
+  while (progress.next() <= log_.last_index() && progress.may_send(options_->inflight)) {
     Index prev = progress.next() - 1;
     auto prev_term = log_.term(prev);
     if (!prev_term) {
       progress.start_snapshot();
-      out_.snapshots.push_back({to});
+      out().snapshots.push_back({to});
       return;
     }
     std::uint64_t bytes = 0;
     Index last = prev;
     while (last < log_.last_index()) {
       std::uint64_t size = size_of(last + 1);
-      if (last > prev && bytes + size > options_.max_append_bytes) break;
+      if (last > prev && bytes + size > options_->max_append_bytes) break;
       bytes += size;
       ++last;
     }
@@ -128,19 +128,19 @@ void Core::heartbeat_round(bool all) {
   for (auto& [node, progress] : progress_) {
     progress.heartbeat();
     bool behind = progress.match() < log_.last_index() || progress.commit() < hard_.commit;
-    bool vouched = now_ - liveness_->confirmed_ms(node) < 2 * options_.heartbeat_ms;
-    if (all || behind || !vouched || !options_.quiet) send_heartbeat(node, progress);
+    bool vouched = now_ - liveness_->confirmed_ms(node) < 2 * options_->heartbeat_ms;
+    if (all || behind || !vouched || !options_->quiet) send_heartbeat(node, progress);
   }
 }
 
 void Core::tick_leader() {
   if (transferee_ != kNoNode && now_ >= transfer_until_) transferee_ = kNoNode;
-  if (now_ - leading_since_ >= options_.quorum_ms &&
-      !majority_contact(now_ - options_.quorum_ms)) {
+  if (now_ - leading_since_ >= options_->quorum_ms &&
+      !majority_contact(now_ - options_->quorum_ms)) {
     return become_follower(hard_.term, kNoNode);
   }
   if (now_ < heartbeat_at_) return;
-  heartbeat_at_ = now_ + options_.heartbeat_ms;
+  heartbeat_at_ = now_ + options_->heartbeat_ms;
   heartbeat_round(!reads_.empty());
 }
 
@@ -188,7 +188,7 @@ void Core::peer_restarted(NodeId node) {
 
 void Core::maybe_commit() {
   auto match = [&](NodeId node) -> Index {
-    if (node == options_.self) return WARREN_MUTANT(4) ? log_.last_index() : durable_;
+    if (node == options_->self) return WARREN_MUTANT(4) ? log_.last_index() : durable_;
     auto found = progress_.find(node);
     return found == progress_.end() ? 0 : found->second.match();
   };
@@ -212,6 +212,7 @@ void Core::after_commit() {
     uncommitted_bytes_ -= done->second;
   }
   uncommitted_.erase(uncommitted_.begin(), done);
+  if (uncommitted_.empty()) uncommitted_ = {};
   release_waiting_reads();
   if (config_pending()) return;
   if (config().joint() && noop_index_ <= hard_.commit) {
@@ -219,7 +220,7 @@ void Core::after_commit() {
     follow_config();
     send_all();
     maybe_commit();
-  } else if (!config().is_voter(options_.self)) {
+  } else if (!config().is_voter(options_->self)) {
     // Removed, and that is committed: tell the others how far, name a successor, and go (4.2.2).
     heartbeat_round(true);
     const Progress* best = nullptr;
@@ -230,13 +231,7 @@ void Core::after_commit() {
         heir = node;
       }
     }
-    std::vector<Message> farewell = std::move(outbox_.now);
     become_follower(hard_.term, kNoNode);
-    outbox_.now = std::move(farewell);
-    std::erase_if(outbox_.now, [](const Message& m) {
-      auto* append = std::get_if<Append>(&m.payload);
-      return append && append->last_index > append->prev_index;
-    });
     if (heir != kNoNode) send(heir, TimeoutNow{});
   }
 }
@@ -249,7 +244,7 @@ Result<void> Core::transfer(NodeId to) {
   }
   if (transferee_ != kNoNode) return make_error(Errc::conflict, "already handing over");
   transferee_ = to;
-  transfer_until_ = now_ + options_.transfer_ms;
+  transfer_until_ = now_ + options_->transfer_ms;
   finish_transfer_to(to, found->second);
   finish();
   return {};
@@ -261,11 +256,11 @@ void Core::finish_transfer_to(NodeId to, const Progress& progress) {
 
 void Core::read(std::uint64_t ticket) {
   if (role_ == Role::leader) {
-    add_read(ticket, options_.self);
+    add_read(ticket, options_->self);
   } else if (leader_ != kNoNode && role_ == Role::follower) {
     send(leader_, ReadRequest{ticket});
   } else {
-    out_.reads.push_back({ticket, false, 0});
+    out().reads.push_back({ticket, false, 0});
   }
   finish();
 }
@@ -295,7 +290,7 @@ void Core::release_waiting_reads() {
 void Core::answer_reads() {
   auto confirmed = [&](const PendingRead& read) {
     return read.round != 0 && has_quorum(config(), [&](NodeId node) {
-             if (node == options_.self) return true;
+             if (node == options_->self) return true;
              auto found = progress_.find(node);
              return found != progress_.end() && found->second.round() >= read.round;
            });
@@ -308,8 +303,8 @@ void Core::answer_reads() {
 }
 
 void Core::answer_read(const PendingRead& read, bool ok) {
-  if (read.asker == options_.self) {
-    out_.reads.push_back({read.ticket, ok, read.index});
+  if (read.asker == options_->self) {
+    out().reads.push_back({read.ticket, ok, read.index});
   } else {
     send(read.asker, ReadReply{read.ticket, ok, read.index});
   }

@@ -61,20 +61,19 @@ struct Output {
   }
 };
 
-/// Collects messages during one input. A payload without a Waits type does not compile, and
-/// only this decides which list it joins.
-class Outbox {
- public:
-  template <class P>
-  void send(NodeId from, NodeId to, Term term, P payload) {
-    using Waits = typename P::Waits;
-    static_assert(std::is_same_v<Waits, Immediately> || std::is_same_v<Waits, AfterPersist>);
-    auto& list = std::is_same_v<Waits, Immediately> ? now : waiting;
-    list.push_back(Message{from, to, term, Payload(std::move(payload))});
+/// The only way a message gets into an output. A payload without a Waits type does not compile, and
+/// only this decides which list it joins. What waits gets its write when the input ends; until then
+/// `after` is 0.
+template <class P>
+void put_message(Output& out, NodeId from, NodeId to, Term term, P payload) {
+  using Waits = typename P::Waits;
+  static_assert(std::is_same_v<Waits, Immediately> || std::is_same_v<Waits, AfterPersist>);
+  Message message{from, to, term, Payload(std::move(payload))};
+  if constexpr (std::is_same_v<Waits, Immediately>) {
+    out.now.push_back(std::move(message));
+  } else {
+    out.held.push_back({WriteSeq{}, std::move(message)});
   }
-
-  std::vector<Message> now;
-  std::vector<Message> waiting;
-};
+}
 
 }  // namespace warren::raft

@@ -62,6 +62,7 @@ class Progress {
     auto done = inflight_.begin();
     for (; done != inflight_.end() && done->last <= match; ++done) inflight_bytes_ -= done->bytes;
     inflight_.erase(inflight_.begin(), done);
+    if (inflight_.empty() && inflight_.capacity() > kSmall) inflight_ = {};  // idle groups are many
     bool news = match > match_;
     if (news) match_ = match;
     if (state_ == State::probe) {
@@ -104,6 +105,7 @@ class Progress {
   }
 
  private:
+  static constexpr std::size_t kSmall = 8;
   struct Inflight {
     Index last;
     std::uint64_t bytes;

@@ -1,5 +1,7 @@
 #include "cluster/replica/frame.h"
 
+#include <algorithm>
+
 namespace warren::replica {
 namespace {
 
@@ -10,7 +12,17 @@ constexpr std::uint8_t kHasReply = 2;
 }  // namespace
 
 std::string encode_frame(const Frame& frame) {
+  constexpr std::size_t kHead = 80, kMessage = 112;
+  std::size_t room = kHead + kMessage * frame.messages.size();
+  for (const GroupMessage& m : frame.messages) {
+    if (auto* append = std::get_if<raft::Append>(&m.message.payload)) {
+      for (const raft::Entry& entry : append->entries) room += entry.bytes();
+    } else if (auto* chunk = std::get_if<raft::SnapshotChunk>(&m.message.payload)) {
+      room += chunk->body.bytes.size();
+    }
+  }
   std::string bytes;
+  bytes.reserve(room);
   ByteWriter out(bytes);
   out.u16(kMagic);
   out.u8(kFrameVersion);
@@ -59,6 +71,9 @@ Result<Frame> decode_frame(const std::shared_ptr<const std::string>& bytes) {
   if (!in.ok() || flags > (kHasHeartbeat | kHasReply) || count > kMaxFrameMessages) {
     return make_error(Errc::corruption, "peer frame: malformed head");
   }
+  // No message is shorter than its kind, two nodes, a term and the group.
+  constexpr std::size_t kLeast = 33;
+  frame.messages.reserve(std::min(count, in.remaining() / kLeast));
   for (std::size_t i = 0; i < count; ++i) {
     GroupMessage m;
     m.group = in.u64();

@@ -21,7 +21,8 @@ Result<std::unique_ptr<Group>> Group::open(GroupContext& context, storage::Group
 }
 
 Result<void> Group::load(Millis now) {
-  raft::Restored restored{record_.hard, record_.base, {}, {}, record_.staged};
+  raft::Restored restored{record_.hard, record_.base, {}, {}, {}};
+  if (record_.staged) restored.staged = *record_.staged;
   auto scanned = scan_log(context_.store, record_.log_uid, record_.base.index,
                           [&](raft::Entry entry) -> Result<void> {
     restored.terms.push_back(entry.term);
@@ -33,9 +34,8 @@ Result<void> Group::load(Millis now) {
   });
   if (!scanned) return scanned;
   last_written_ = record_.base.index + restored.terms.size();
-  raft::Options options = context_.raft;
-  options.seed ^= uid_ * 0x9E3779B97F4A7C15ULL;
-  auto core = raft::Core::restore(options, *this, context_.liveness, std::move(restored), now);
+  std::uint64_t seed = context_.raft->seed ^ (uid_ * 0x9E3779B97F4A7C15ULL);
+  auto core = raft::Core::restore(context_.raft, seed, *this, context_.liveness, std::move(restored), now);
   if (!core) return core.error();
   core_ = std::make_unique<raft::Core>(std::move(*core));
   announced_.term = core_->term();
@@ -49,8 +49,8 @@ Result<void> Group::load(Millis now) {
 Result<void> Group::restore_machine() {
   StoredRows rows(context_.store, record_.log_uid);
   if (auto restored = machine_->restore(rows, record_.base.index); !restored) return restored;
-  durable_base_ = record_.base;
-  durable_live_ = std::make_shared<const std::vector<Index>>(machine_->live());
+  std::vector<Index> live = machine_->live();
+  durable_live_ = live.empty() ? nullptr : std::make_shared<const std::vector<Index>>(std::move(live));
   bytes_since_checkpoint_ = 0;
   set_floor(record_.base.index);
   if (!record_.base.config.voters.empty()) machine_->on_members(record_.base.config);
@@ -72,7 +72,8 @@ void Group::propose(raft::Term term, std::vector<raft::Slice> bodies, ProposeDon
 }
 
 void Group::read(ReadDone done, Millis deadline) {
-  new_reads_.push_back({std::move(done), deadline});
+  if (!reads_) reads_ = std::make_unique<Reads>();
+  reads_->fresh.push_back({std::move(done), deadline});
 }
 
 void Group::step(raft::Message message, Millis now) {
@@ -85,7 +86,7 @@ void Group::step(raft::Message message, Millis now) {
 
 void Group::tick(Millis now) {
   if (now >= core_->deadline()) core_->tick(now);
-  if (!asked_reads_.empty() || !granted_reads_.empty()) expire_reads(now);
+  if (reads_) expire_reads(now);
 }
 
 /// A read waits for its deadline through elections and lost answers; then it says so.
@@ -98,20 +99,22 @@ void Group::expire_reads(Millis now) {
       return true;
     });
   };
-  for (auto at = asked_reads_.begin(); at != asked_reads_.end();) {
-    std::vector<PendingRead>& reads = at->second.reads;
-    take_late(reads);
+  auto& asked = reads_->asked;
+  for (auto at = asked.begin(); at != asked.end();) {
+    std::vector<PendingRead>& waiting = at->second.reads;
+    take_late(waiting);
     if (now >= at->second.again_ms) {
-      std::move(reads.begin(), reads.end(), std::back_inserter(new_reads_));
-      reads.clear();
+      std::move(waiting.begin(), waiting.end(), std::back_inserter(reads_->fresh));
+      waiting.clear();
     }
-    at = reads.empty() ? asked_reads_.erase(at) : std::next(at);
+    at = waiting.empty() ? asked.erase(at) : std::next(at);
   }
-  std::erase_if(granted_reads_, [&](auto& item) {
+  std::erase_if(reads_->granted, [&](auto& item) {
     if (now < item.second.deadline) return false;
     late.push_back(std::move(item.second.done));
     return true;
   });
+  if (reads_->empty()) reads_.reset();
   for (ReadDone& done : late) {
     done(make_error(Errc::timeout, core_->leader() == raft::kNoNode
                                        ? "read: the group has no leader"
@@ -145,9 +148,12 @@ Result<bool> Group::drain(Turn& turn, Millis now) {
   release_reads();
   maybe_checkpoint(turn);
   if (auto done = drive_transfers(turn, now); !done) return done.error();
-  cache_.evict(std::min(core_->applied_index(), core_->durable_index()), context_.options.cache_bytes);
+  // A few bytes are not worth keeping: idle groups are many, and the store has them.
+  constexpr std::uint64_t kTiny = 512;
+  std::uint64_t keep = cache_.bytes() <= kTiny ? 0 : context_.options.cache_bytes;
+  cache_.evict(std::min(core_->applied_index(), core_->durable_index()), keep);
   bool more = !install_seq_ && core_->applied_index() < core_->apply_limit();
-  return more || !released_.empty() || !new_reads_.empty();
+  return more || !released_.empty() || (reads_ && !reads_->fresh.empty());
 }
 
 Result<void> Group::submit(raft::Write& write, Turn& turn) {
@@ -213,10 +219,11 @@ void Group::on_durable(raft::WriteSeq seq) {
     if (!stale) released_.push_back(std::move(at->message));
   }
   held_.erase(held_.begin(), waits);
+  if (held_.empty()) held_ = {};
   if (!install_seq_ || *install_seq_ > seq) return;
   install_seq_.reset();
   context_.store.retire(retiring_);
-  if (auto restored = restore_machine(); !restored) failure_ = restored.error();
+  if (auto restored = restore_machine(); !restored) failure_ = std::make_unique<Error>(restored.error());
   if (WARREN_MUTANT(15)) skip_one_ = true;
 }
 
@@ -245,7 +252,7 @@ Result<void> Group::apply_ready() {
 
 /// The membership in force at what is applied here.
 void Group::announce_members() {
-  machine_->on_members(core_->describe(core_->applied_index()).config);
+  machine_->on_members(*core_->config_at(core_->applied_index()).second);
 }
 
 void Group::announce() {
@@ -269,45 +276,51 @@ void Group::announce() {
 }
 
 void Group::ask_reads(Millis now) {
-  if (new_reads_.empty()) return;
+  if (!reads_ || reads_->fresh.empty()) return;
   // One round to the majority serves every read of this turn.
   core_->tick(now);
   std::uint64_t ticket = next_ticket_++;
-  asked_reads_[ticket] = {now + context_.options.read_retry_ms, std::exchange(new_reads_, {})};
+  reads_->asked[ticket] = {now + context_.options.read_retry_ms, std::exchange(reads_->fresh, {})};
   core_->read(ticket);
 }
 
 void Group::on_read_answer(const raft::ReadAnswer& answer, Millis now) {
-  auto found = asked_reads_.find(answer.ticket);
-  if (found == asked_reads_.end()) return;
+  if (!reads_) return;
+  auto found = reads_->asked.find(answer.ticket);
+  if (found == reads_->asked.end()) return;
   if (!answer.ok) {
     // No leader, or one that lost its place: most often there is a new one in a moment.
     constexpr Millis kPause = 40;
     found->second.again_ms = std::min(found->second.again_ms, now + kPause);
     return;
   }
-  std::vector<PendingRead> waiting = std::move(found->second.reads);
-  asked_reads_.erase(found);
-  for (PendingRead& read : waiting) granted_reads_.emplace_back(answer.index, std::move(read));
+  for (PendingRead& read : found->second.reads) {
+    reads_->granted.emplace_back(answer.index, std::move(read));
+  }
+  reads_->asked.erase(found);
 }
 
 void Group::release_reads() {
+  if (!reads_ || install_seq_) return;
   std::vector<PendingRead> ready;
-  std::erase_if(granted_reads_, [&](auto& item) {
-    if (item.first > core_->applied_index() || install_seq_) return false;
+  std::erase_if(reads_->granted, [&](auto& item) {
+    if (item.first > core_->applied_index()) return false;
     ready.push_back(std::move(item.second));
     return true;
   });
+  if (reads_->empty()) reads_.reset();
   for (PendingRead& read : ready) read.done(core_->applied_index());
 }
 
 void Group::fail_all(const Error& error) {
   for (auto& [index, pending] : std::exchange(proposals_, {})) pending.done(error);
-  for (PendingRead& read : std::exchange(new_reads_, {})) read.done(error);
-  for (auto& [ticket, asked] : std::exchange(asked_reads_, {})) {
+  auto reads = std::exchange(reads_, nullptr);
+  if (!reads) return;
+  for (PendingRead& read : reads->fresh) read.done(error);
+  for (auto& [ticket, asked] : reads->asked) {
     for (PendingRead& read : asked.reads) read.done(error);
   }
-  for (auto& [index, read] : std::exchange(granted_reads_, {})) read.done(error);
+  for (auto& [index, read] : reads->granted) read.done(error);
 }
 
 }  // namespace warren::replica

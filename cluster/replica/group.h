@@ -40,7 +40,7 @@ struct GroupContext {
   storage::Store& store;
   const raft::Liveness& liveness;
   Logger& logger;
-  raft::Options raft;
+  std::shared_ptr<const raft::Options> raft;
   GroupOptions options;
   /// A fresh local uid; its reservation joins the batch.
   std::function<storage::GroupUid(storage::WriteBatch&)> new_uid;
@@ -59,8 +59,8 @@ struct Turn {
   bool roles_changed{false};  ///< a role, term, leader or membership: digests must be made anew
 };
 
-/// Invariants: the record last submitted equals record_; rows of durable_base_ are on disc while
-/// a transfer runs; the machine stands at core().applied_index() unless an install is under way.
+/// Invariants: the record last submitted equals record_; the rows on disc stand at record_.base
+/// unless a checkpoint is in flight; the machine stands at core().applied_index() unless an install is under way.
 class Group final : public raft::LogSizes {
  public:
   static Result<std::unique_ptr<Group>> open(GroupContext& context, storage::GroupUid uid,
@@ -84,7 +84,7 @@ class Group final : public raft::LogSizes {
   void tick(Millis now);
   /// Snapshots or reads are under way: tick() wants to be called every 20 ms.
   bool busy() const {
-    return !transfers_.empty() || !asked_reads_.empty() || !granted_reads_.empty();
+    return !transfers_.empty() || reads_;
   }
   /// Carries out the core's output; answers whether there is more to do at once.
   /// Errors: whatever the store says; the node must stop.
@@ -108,6 +108,12 @@ class Group final : public raft::LogSizes {
   struct AskedReads {
     Millis again_ms;
     std::vector<PendingRead> reads;
+  };
+  struct Reads {
+    std::vector<PendingRead> fresh;
+    std::map<std::uint64_t, AskedReads> asked;  ///< by ticket
+    std::vector<std::pair<raft::Index, PendingRead>> granted;
+    bool empty() const { return fresh.empty() && asked.empty() && granted.empty(); }
   };
   /// A piece on its way; counts towards the node's budget while it lives.
   struct Piece {
@@ -147,7 +153,7 @@ class Group final : public raft::LogSizes {
 
   // group_checkpoint.cpp
   void maybe_checkpoint(Turn& turn);
-  void on_checkpoint_durable(storage::GroupUid log_uid, const raft::LogBase& base,
+  void on_checkpoint_durable(storage::GroupUid log_uid,
                              std::shared_ptr<const std::vector<raft::Index>> live);
   void compact();
   void set_floor(raft::Index upto);
@@ -165,9 +171,8 @@ class Group final : public raft::LogSizes {
   raft::Index last_written_{0};
   std::vector<raft::Held> held_;
   std::vector<raft::Message> released_;  ///< their durability came; sent with the next turn
-  std::optional<Error> failure_;
+  std::unique_ptr<Error> failure_;
 
-  raft::LogBase durable_base_;
   std::shared_ptr<const std::vector<raft::Index>> durable_live_;
   bool checkpoint_inflight_{false};
   bool checkpoint_wanted_{false};
@@ -178,10 +183,8 @@ class Group final : public raft::LogSizes {
   bool skip_one_{false};
 
   std::map<raft::Index, PendingProposal> proposals_;
-  std::vector<PendingRead> new_reads_;
+  std::unique_ptr<Reads> reads_;  ///< nothing while nobody reads: idle groups are many
   std::uint64_t next_ticket_{1};
-  std::map<std::uint64_t, AskedReads> asked_reads_;
-  std::vector<std::pair<raft::Index, PendingRead>> granted_reads_;
   std::map<raft::NodeId, Transfer> transfers_;
   std::uint64_t next_transfer_{1};
   Leadership announced_;

@@ -29,23 +29,20 @@ void Group::maybe_checkpoint(Turn& turn) {
   checkpoint_inflight_ = true;
   bytes_since_checkpoint_ = 0;
   if (WARREN_MUTANT(22)) context_.store.set_floor(record_.log_uid, {applied, live});
-  turn.durable.push_back([this, uid = record_.log_uid, base = record_.base, live] {
-    on_checkpoint_durable(uid, base, live);
-  });
+  turn.durable.push_back([this, uid = record_.log_uid, live] { on_checkpoint_durable(uid, live); });
 }
 
-void Group::on_checkpoint_durable(storage::GroupUid log_uid, const raft::LogBase& base,
+void Group::on_checkpoint_durable(storage::GroupUid log_uid,
                                   std::shared_ptr<const std::vector<Index>> live) {
   checkpoint_inflight_ = false;
   if (log_uid != record_.log_uid || install_seq_) return;
-  durable_base_ = base;
-  durable_live_ = std::move(live);
+  durable_live_ = live->empty() ? nullptr : std::move(live);
   compact();
 }
 
 void Group::compact() {
   if (!transfers_.empty()) return;
-  Index base = durable_base_.index;
+  Index base = record_.base.index;
   Index to = base > trailing_ ? base - trailing_ : 0;
   if (core_->role() == raft::Role::leader) {
     for (raft::NodeId node : core_->config().members()) {
@@ -62,7 +59,7 @@ void Group::compact() {
 }
 
 void Group::set_floor(Index upto) {
-  if (!durable_live_ || durable_live_->empty() || durable_live_->back() <= upto) {
+  if (!durable_live_ || durable_live_->back() <= upto) {
     return context_.store.set_floor(record_.log_uid, {upto, durable_live_});
   }
   auto end = std::upper_bound(durable_live_->begin(), durable_live_->end(), upto);
@@ -90,8 +87,8 @@ Result<void> Group::stage(raft::ChunkOrder& order, Turn& turn) {
   }
   turn.batch.append(std::move(rows));
   record_.staging_uid = uid;
-  record_.staged =
-      raft::StagedSnapshot{order.from, order.term, chunk.transfer, chunk.number + 1, chunk.base};
+  record_.staged = std::make_shared<const raft::StagedSnapshot>(raft::StagedSnapshot{
+      order.from, order.term, chunk.transfer, chunk.number + 1, chunk.base});
   put_record(turn);
   turn.durable.push_back([this, from = order.from, transfer = chunk.transfer,
                           number = chunk.number] {
@@ -121,7 +118,7 @@ Result<void> Group::drive_transfers(Turn& turn, Millis now) {
     core_->snapshot_failed(item.first);
     return true;
   });
-  // The rows on disc must stand at durable_base_ exactly.
+  // The rows on disc must stand at the base exactly.
   if (checkpoint_inflight_) return {};
   for (auto& [to, transfer] : transfers_) {
     if (auto read = read_pieces(transfer); !read) return read;
@@ -130,7 +127,7 @@ Result<void> Group::drive_transfers(Turn& turn, Millis now) {
                   now - transfer.pieces.front().sent_ms >= options.chunk_resend_ms;
     std::uint64_t number = transfer.first;
     for (Piece& piece : transfer.pieces) {
-      raft::SnapshotChunk chunk{transfer.id, number++, piece.last, durable_base_, piece.body};
+      raft::SnapshotChunk chunk{transfer.id, number++, piece.last, record_.base, piece.body};
       if (piece.sent_ms != 0 && !resend) continue;
       piece.sent_ms = now;
       turn.mail.push_back(
@@ -147,7 +144,9 @@ Result<void> Group::read_pieces(Transfer& transfer) {
   std::size_t window = std::min<std::size_t>(options.chunks_inflight, raft::kMaxChunksInFlight);
   while (!transfer.all_read && transfer.pieces.size() < window &&
          context_.transfer_bytes < options.transfer_bytes) {
-    auto piece = read_piece(context_.store, record_.log_uid, *durable_live_, transfer.position,
+    static const std::vector<Index> kNothing;
+    auto piece = read_piece(context_.store, record_.log_uid,
+                            durable_live_ ? *durable_live_ : kNothing, transfer.position,
                             options.chunk_bytes);
     if (!piece) return piece.error();
     transfer.position = std::move(piece->next);
@@ -169,9 +168,13 @@ void Group::on_snapshot_reply(const raft::Message& m, const raft::SnapshotReply&
   Transfer& transfer = found->second;
   if (reply.transfer != transfer.id) return;
   if (reply.next > transfer.first && reply.next - transfer.first <= transfer.pieces.size()) {
-    auto stored = static_cast<std::ptrdiff_t>(reply.next - transfer.first);
-    transfer.pieces.erase(transfer.pieces.begin(), transfer.pieces.begin() + stored);
-    transfer.first = reply.next;
+    // The last piece stays: only the acknowledgement of the whole ends a transfer.
+    std::uint64_t stored = reply.next - transfer.first;
+    if (stored == transfer.pieces.size() && transfer.pieces.back().last) --stored;
+    if (stored == 0) return;
+    transfer.pieces.erase(transfer.pieces.begin(),
+                          transfer.pieces.begin() + static_cast<std::ptrdiff_t>(stored));
+    transfer.first += stored;
     transfer.progress_ms = now;
   } else if (reply.next == 0 && transfer.first > 0) {
     // The other side forgot what it had.

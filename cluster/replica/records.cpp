@@ -72,7 +72,7 @@ std::string encode_record(const GroupRecord& record) {
   out.u64(record.hard.vote.value);
   out.u64(record.hard.commit);
   put_base(out, record.base);
-  out.u8(record.staged.has_value());
+  out.u8(record.staged != nullptr);
   if (record.staged) {
     out.u64(record.staged->from.value);
     out.u64(record.staged->term);
@@ -102,15 +102,16 @@ Result<GroupRecord> decode_record(std::string_view bytes) {
   record.base = std::move(*base);
   std::uint8_t staged = version >= 2 ? in.u8() : 0;
   if (staged == 1) {
-    record.staged.emplace();
-    record.staged->from = raft::NodeId(in.u64());
-    record.staged->term = in.u64();
-    record.staged->transfer = in.u64();
-    record.staged->next = in.u64();
+    auto snapshot = std::make_shared<raft::StagedSnapshot>();
+    snapshot->from = raft::NodeId(in.u64());
+    snapshot->term = in.u64();
+    snapshot->transfer = in.u64();
+    snapshot->next = in.u64();
     auto target = take_base(in);
     if (!in.ok()) return malformed();
     if (!target) return target.error();
-    record.staged->base = std::move(*target);
+    snapshot->base = std::move(*target);
+    record.staged = std::move(snapshot);
   }
   if (!in.ok() || !in.at_end() || staged > 1 || record.log_uid == 0) return malformed();
   return record;

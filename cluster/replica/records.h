@@ -8,6 +8,7 @@
 #include "cluster/replica/state_machine.h"
 #include "storage/api/store.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,9 +23,13 @@ struct GroupRecord {
   raft::HardState hard;
   raft::LogBase base;  ///< the rows stand at base.index; the log goes on behind it
   /// What lies under staging_uid: written with each chunk, so that a crash loses none of them.
-  std::optional<raft::StagedSnapshot> staged;
+  std::shared_ptr<const raft::StagedSnapshot> staged;
 
-  bool operator==(const GroupRecord&) const = default;
+  bool operator==(const GroupRecord& other) const {
+    bool same = staged == other.staged || (staged && other.staged && *staged == *other.staged);
+    return same && log_uid == other.log_uid && staging_uid == other.staging_uid &&
+           hard == other.hard && base == other.base;
+  }
 };
 
 /// "g" and the uid: other owners keep rows of their own beside these, under keys of 8 bytes.

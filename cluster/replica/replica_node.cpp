@@ -40,9 +40,11 @@ ReplicaNode::ReplicaNode(const ReplicaOptions& options, storage::Store& store,
       on_fatal_(std::move(on_fatal)),
       prng_(options.seed),
       peers_(options.liveness),
-      context_{store, peers_, logger, options.raft, options.group, {}} {
-  context_.raft.self = options.self;
-  context_.raft.seed = options.seed;
+      context_{store, peers_, logger, {}, options.group, {}} {
+  auto raft = std::make_shared<raft::Options>(options.raft);
+  raft->self = options.self;
+  raft->seed = options.seed;
+  context_.raft = std::move(raft);
   context_.new_uid = [this](storage::WriteBatch& batch) { return new_uid(batch); };
 }
 

@@ -76,10 +76,25 @@ void ReplicaNode::on_durable(std::vector<std::function<void()>>& steps,
 
 void ReplicaNode::send_mail(std::vector<GroupMessage> mail) {
   refresh_digests();
-  std::map<raft::NodeId, Frame> frames;
-  std::map<raft::NodeId, std::size_t> bytes;
+  // What goes to one peer goes together; the order between two nodes stays.
+  auto by_peer = [](const GroupMessage& a, const GroupMessage& b) {
+    return a.message.to < b.message.to;
+  };
+  if (!std::is_sorted(mail.begin(), mail.end(), by_peer)) {
+    std::stable_sort(mail.begin(), mail.end(), by_peer);
+  }
+  Frame frame;
+  std::size_t bytes = 0;
+  raft::NodeId to{};
+  auto flush = [&] {
+    if (!frame.messages.empty()) send(to, std::exchange(frame, Frame{}));
+    bytes = 0;
+  };
   for (GroupMessage& m : mail) {
-    raft::NodeId to = m.message.to;
+    if (m.message.to != to) {
+      flush();
+      to = m.message.to;
+    }
     std::size_t size = 64;
     if (auto* append = std::get_if<raft::Append>(&m.message.payload)) {
       for (const raft::Entry& entry : append->entries) size += entry.bytes();
@@ -91,16 +106,11 @@ void ReplicaNode::send_mail(std::vector<GroupMessage> mail) {
       size += chunk->body.bytes.size();
       if (transport_.unsent_bytes(to) > options_.max_unsent_bytes) continue;
     }
-    Frame& frame = frames[to];
-    if (!frame.messages.empty() && (bytes[to] + size > options_.max_frame_bytes ||
-                                    frame.messages.size() >= kMaxFrameMessages)) {
-      send(to, std::exchange(frame, Frame{}));
-      bytes[to] = 0;
-    }
-    bytes[to] += size;
+    if (bytes + size > options_.max_frame_bytes || frame.messages.size() >= kMaxFrameMessages) flush();
+    bytes += size;
     frame.messages.push_back(std::move(m));
   }
-  for (auto& [to, frame] : frames) send(to, std::move(frame));
+  flush();
 }
 
 void ReplicaNode::send(raft::NodeId to, Frame frame) {

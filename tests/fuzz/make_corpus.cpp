@@ -3,6 +3,8 @@
 
 #include "cluster/metadata/catalogue.h"
 #include "cluster/raft/codec.h"
+#include "cluster/replica/frame.h"
+#include "cluster/replica/records.h"
 #include "node/amqp/codec.h"
 #include "node/amqp/properties.h"
 #include "node/broker/message.h"
@@ -241,6 +243,37 @@ void rafts() {
   seed("raft_codec", "entry", encode_entry_head(Entry{}) + "body");
 }
 
+void replicas() {
+  using namespace warren::replica;
+  Frame frame;
+  frame.head = {5, raft::NodeId(2), raft::NodeId(1), 50};
+  frame.heartbeat = Heartbeat{1, 2};
+  frame.reply = HeartbeatReply{3, 4};
+  raft::Message vote;
+  vote.payload = raft::Vote{9, 3, false};
+  frame.messages.push_back({7, vote});
+  seed("raft_frame", "all", encode_frame(frame));
+  GroupRecord record;
+  record.log_uid = 7;
+  record.base = {5, 2, raft::make_config({raft::NodeId(1), raft::NodeId(2)}, {raft::NodeId(3)}), 1};
+  const std::string plain = encode_record(record);
+  seed("raft_record", "plain", "\1" + plain);
+  seed("raft_record", "first_version", "\1\1" + plain.substr(1, plain.size() - 2));
+  record.staged = std::make_shared<const raft::StagedSnapshot>(
+      raft::StagedSnapshot{raft::NodeId(1), 3, 4, 5, record.base});
+  seed("raft_record", "staged", "\1" + encode_record(record));
+  seed("raft_record", "config", std::string(1, '\0') + raft::encode_config(record.base.config));
+  std::string piece;
+  ByteWriter out(piece);
+  out.u8('r');
+  out.str32("key");
+  out.str32("value");
+  out.u8('e');
+  out.str32(std::string(7, '\0') + "\5");
+  out.str32(raft::encode_entry_head(raft::Entry{}) + "body");
+  seed("raft_piece", "both", piece);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -251,5 +284,6 @@ int main(int argc, char** argv) {
   queue_logs();
   catalogues();
   rafts();
+  replicas();
   return 0;
 }

@@ -3,59 +3,81 @@
 #include <algorithm>
 
 namespace warren::simulation {
+namespace {
+
+/// Never 0.
+std::uint64_t membership_hash(const raft::Core& core, Index index) {
+  std::uint64_t hash = 1;
+  auto add = [&](const std::vector<NodeId>& list) {
+    for (NodeId node : list) hash = (hash ^ node.value) * 0x100000001B3ULL;
+    hash = (hash ^ 0xFFFF) * 0x100000001B3ULL;
+  };
+  auto [at, config] = core.config_at(index);
+  add(config->voters);
+  add(config->outgoing);
+  add(config->learners);
+  return mix(hash, at) | 1;
+}
+
+}  // namespace
 
 void Checker::fail(const std::string& invariant, const std::string& text) {
   world_.trace("VIOLATION {}: {}", invariant, text);
   throw Violation{invariant, text};
 }
 
-void Checker::check_digest(NodeId node, GroupUid group, Index index, std::uint64_t digest) {
-  auto [at, fresh] = groups_[group].digests.try_emplace(index, digest);
-  if (!fresh && at->second != digest) {
-    fail("replica-equality", fmt::format("node {} group {} differs at index {}", node.value, group, index));
-  }
-}
-
 void Checker::applied(NodeId node, GroupUid group, Index index, Term term, std::uint64_t body,
                       std::uint64_t digest) {
   ++applies;
-  auto [at, fresh] = groups_[group].applied.try_emplace(index, Fact{term, body, digest});
-  if (!fresh && (at->second.term != term || at->second.body != body)) {
+  Fact& fact = facts_of(group).at(index);
+  if (fact.applied == 0) {
+    fact.applied = term;
+    fact.body = body;
+    fact.digest = digest;
+  }
+  if (fact.applied != term || fact.body != body) {
     fail("state-machine-safety",
          fmt::format("node {} group {} applied something else at index {}", node.value, group, index));
   }
-  check_digest(node, group, index, digest);
+  if (fact.digest != digest) {
+    fail("replica-equality", fmt::format("node {} group {} differs at index {}", node.value, group, index));
+  }
 }
 
 void Checker::restored(NodeId node, GroupUid group, Index index, std::uint64_t digest) {
   ++restores;
   // The digest stands at the last data entry at or below the index.
-  auto& digests = groups_[group].digests;
-  auto after = digests.upper_bound(index);
-  if (after == digests.begin()) return;
-  auto at = std::prev(after);
-  if (at->second != digest) {
+  GroupFacts& facts = facts_of(group);
+  Index at = index;
+  while (at > 0 && facts.at(at).applied == 0) --at;
+  if (at > 0 && facts.at(at).digest != digest) {
     fail("replica-equality", fmt::format("node {} group {} restored a wrong state for index {}",
                                          node.value, group, index));
   }
 }
 
 void Checker::observe(NodeId node, GroupUid group, const raft::Core& core, bool fresh) {
-  GroupFacts& facts = groups_[group];
-  Seen& seen = facts.seen[node];
+  GroupFacts& facts = facts_of(group);
+  Seen& seen = facts.seen_of(node);
   if (fresh) seen = Seen{};
+  bool effective = core.effective();
+  if (core.term() == seen.term && core.role() == seen.role && core.commit_index() == seen.commit &&
+      effective == seen.effective) {
+    return;
+  }
   if (core.term() < seen.term) {
     fail("term-monotonic", fmt::format("node {} group {} went back in term", node.value, group));
   }
   if (core.role() == raft::Role::leader && (seen.role != raft::Role::leader || seen.term != core.term())) {
     check_new_leader(node, group, facts, core);
   }
-  if (core.effective() && facts.effective_since.try_emplace(core.term(), world_.now()).second) {
+  if (effective && facts.effective_since.try_emplace(core.term(), world_.now()).second) {
     world_.trace("n{} g{} effective in term {}", node.value, group, core.term());
   }
   if (core.commit_index() != seen.commit) check_commit(node, group, facts, core, seen);
   seen.term = core.term();
   seen.role = core.role();
+  seen.effective = effective;
 }
 
 void Checker::check_new_leader(NodeId node, GroupUid group, GroupFacts& facts,
@@ -69,11 +91,10 @@ void Checker::check_new_leader(NodeId node, GroupUid group, GroupFacts& facts,
   }
   // Only what was committed in a lower term must be there: with late votes a leader of an older
   // term may still appear after a newer one has committed; it can commit nothing itself.
-  auto last = facts.committed_in.rbegin();
-  while (last != facts.committed_in.rend() && last->second >= core.term()) ++last;
-  if (last == facts.committed_in.rend()) return;
-  Index index = last->first;
-  Term term = facts.committed.at(index);
+  Index index = facts.last_committed;
+  while (index > 0 && (facts.at(index).committed == 0 || facts.at(index).committed_in >= core.term())) --index;
+  if (index == 0) return;
+  Term term = facts.at(index).committed;
   if (core.log().base_index() < index && !core.log().matches(index, term)) {
     fail("leader-completeness", fmt::format("group {} leader {} of term {} lacks committed index {}",
                                             group, node.value, core.term(), index));
@@ -90,29 +111,31 @@ void Checker::check_commit(NodeId node, GroupUid group, GroupFacts& facts, const
   for (Index i = from; i <= core.commit_index(); ++i) {
     auto term = core.log().term(i);
     if (!term) continue;
-    auto [at, fresh] = facts.committed.try_emplace(i, *term);
-    if (fresh) {
+    Fact& fact = facts.at(i);
+    if (fact.committed == 0) {
       ++commits;
-      facts.committed_in[i] = core.term();
+      fact.committed = *term;
+      fact.committed_in = core.term();
+      facts.last_committed = std::max(facts.last_committed, i);
     }
-    if (!fresh && at->second != *term) {
+    if (fact.committed != *term) {
       fail("log-matching", fmt::format("node {} group {} committed index {} in term {}, others in {}",
-                                       node.value, group, i, *term, at->second));
+                                       node.value, group, i, *term, fact.committed));
     }
   }
   seen.commit = core.commit_index();
   // The membership at a committed index is part of the committed prefix, whoever tells it.
-  raft::LogBase at_commit = core.describe(seen.commit);
-  std::uint64_t hash = mix(hash_bytes(raft::encode_config(at_commit.config)), at_commit.config_index);
-  auto [at, fresh] = facts.memberships.try_emplace(seen.commit, hash);
-  if (!fresh && at->second != hash) {
+  std::uint64_t hash = membership_hash(core, seen.commit);
+  Fact& fact = facts.at(seen.commit);
+  if (fact.membership == 0) fact.membership = hash;
+  if (fact.membership != hash) {
     fail("membership-equality", fmt::format("node {} group {} has another membership at index {}",
                                             node.value, group, seen.commit));
   }
 }
 
 void Checker::voted(NodeId node, GroupUid group, Term term, NodeId for_whom) {
-  auto [at, fresh] = groups_[group].votes.try_emplace({node, term}, for_whom);
+  auto [at, fresh] = facts_of(group).votes.try_emplace({node, term}, for_whom);
   if (!fresh && at->second != for_whom) {
     fail("one-vote-per-term", fmt::format("node {} group {} voted in term {} for {} and {}",
                                           node.value, group, term, at->second.value, for_whom.value));
@@ -121,22 +144,17 @@ void Checker::voted(NodeId node, GroupUid group, Term term, NodeId for_whom) {
 
 void Checker::acknowledged(GroupUid group, Index index, Term fence, std::uint64_t body) {
   ++acks;
-  GroupFacts& facts = groups_[group];
-  auto found = facts.applied.find(index);
-  if (found == facts.applied.end() || found->second.body != body) {
+  GroupFacts& facts = facts_of(group);
+  Fact& fact = facts.at(index);
+  if (fact.applied == 0 || fact.body != body) {
     fail("confirmed-stored", fmt::format("group {} confirmed index {} holds something else", group, index));
   }
-  if (found->second.term != fence) {
+  if (fact.applied != fence) {
     fail("fence", fmt::format("group {} index {} proposed for term {} entered in term {}", group,
-                              index, fence, found->second.term));
+                              index, fence, fact.applied));
   }
-  facts.acknowledged[index] = body;
-}
-
-Index Checker::acknowledged_upto(GroupUid group) const {
-  auto found = groups_.find(group);
-  if (found == groups_.end() || found->second.acknowledged.empty()) return 0;
-  return found->second.acknowledged.rbegin()->first;
+  fact.acknowledged = true;
+  facts.last_acknowledged = std::max(facts.last_acknowledged, index);
 }
 
 void Checker::read_answered(GroupUid group, Index at_start, Index index) {
@@ -147,7 +165,7 @@ void Checker::read_answered(GroupUid group, Index at_start, Index index) {
 }
 
 void Checker::leased(NodeId node, GroupUid group, Term term, Millis lease_ms) {
-  const auto& since = groups_[group].effective_since;
+  const auto& since = facts_of(group).effective_since;
   auto newer = since.upper_bound(term);
   if (newer == since.end()) return;
   // One tick of 20 ms and the granularity of the clock on top of the lease.

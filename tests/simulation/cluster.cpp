@@ -3,13 +3,14 @@
 #include "cluster/raft/quorum.h"
 
 #include <algorithm>
+#include <array>
+#include <set>
 
 namespace warren::simulation {
 namespace {
 
 constexpr std::uint64_t kCluster = 42;
 constexpr int kMachines = 5;
-constexpr int kFirstVoters = 3;
 
 NullLogger& logger() {
   static NullLogger instance;
@@ -28,8 +29,8 @@ class Cluster::WireTap final : public replica::Transport {
   WireTap(Cluster& cluster, Machine& machine) : cluster_(cluster), machine_(machine) {}
   void send(NodeId to, std::string frame) override {
     Machine* target = cluster_.by_id(to);
-    cluster_.inspect_sent(machine_, frame);
-    if (target) cluster_.network_.send(machine_.slot, target->slot, std::move(frame));
+    auto packet = cluster_.inspect_sent(machine_, std::move(frame));
+    if (target) cluster_.network_.send(machine_.slot, target->slot, packet);
   }
   std::size_t unsent_bytes(NodeId) const override { return 0; }
 
@@ -41,8 +42,8 @@ class Cluster::WireTap final : public replica::Transport {
 Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
     : world_(world),
       checker_(checker),
-      network_(world, [this](int from, int to, std::shared_ptr<const std::string> frame) {
-        deliver(from, to, frame);
+      network_(world, [this](int to, const std::shared_ptr<const Packet>& packet) {
+        deliver(to, packet);
       }) {
   Prng prng(seed ^ 0xABCDEF);
   raft_.quiet = prng.chance(3, 4);
@@ -53,7 +54,8 @@ Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
   group_options_.laggard_entries = 20 + prng.below(100);
   group_options_.chunk_bytes = 100 + prng.below(400);
   group_options_.cache_bytes = prng.chance(1, 2) ? 300 : 1 << 20;
-  client_gap_us_ = prng.chance(1, 2) ? 8'000 : 40'000;
+  constexpr std::array<Micros, 4> kGaps{8'000, 30'000, 60'000, 150'000};
+  client_gap_us_ = kGaps[prng.below(kGaps.size())];
   bursts_ = prng.chance(1, 3);
   if (bursts_) group_options_.checkpoint_entries = 1 + prng.below(4);
   plot_ = plot_of(seed);
@@ -78,18 +80,35 @@ Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
     raft_.max_append_bytes = 1;
     raft_.inflight.count = 1 + prng.below(4);
   }
+  // Most clusters are founded by three; some by one or two and grown, some by all.
+  constexpr std::array<int, 8> kFounders{3, 3, 3, 3, 3, 1, 2, 5};
+  first_voters_ = kFounders[prng.below(kFounders.size())];
+  if (plot_ == Plot::elections && first_voters_ < 3) first_voters_ = 3;
+  bool ram = first_voters_ < kMachines && prng.chance(1, 3);
+  bulky_ = plot_ == Plot::chance && prng.chance(1, 16);
+  if (bulky_) {
+    raft_.max_append_bytes = 20'000;
+    group_options_.chunk_bytes = 30'000;
+    group_options_.cache_bytes = 100'000;
+    group_options_.checkpoint_bytes = 200'000;
+    client_gap_us_ = 60'000;
+  }
+  group_options_.chunks_inflight = 1 + prng.below(5);
+  group_options_.transfer_bytes = prng.chance(1, 3) ? 2 * group_options_.chunk_bytes : 1 << 20;
   std::vector<NodeId> voters;
   for (int slot = 0; slot < kMachines; ++slot) {
     machines_.push_back(std::make_unique<Machine>(world, slot));
     machines_.back()->id = identity(slot, 0);
-    if (slot < kFirstVoters) voters.push_back(identity(slot, 0));
+    machines_.back()->ram = ram && slot == kMachines - 1;
+    if (slot < first_voters_) voters.push_back(identity(slot, 0));
   }
   groups_ = {7, 9};
   for (auto& m : machines_) {
     start(*m);
     for (GroupUid group : groups_) {
+      if (m->replica->core(group)) continue;  // joined when it started
       auto machine = std::make_unique<ToyMachine>(checker_, m->id, group);
-      auto made = m->slot < kFirstVoters
+      auto made = m->slot < first_voters_
                       ? m->replica->found(group, raft::make_config(voters), std::move(machine))
                       : m->replica->join(group, std::move(machine));
       if (!made) checker_.fail("setup", made.error().text);
@@ -114,19 +133,21 @@ void Cluster::start(Machine& m) {
   options.incarnation = m.incarnation;
   options.seed = world_.prng.next();
   options.raft = raft_;
+  options.raft.may_vote = !m.ram;
   options.group = group_options_;
+  if (bulky_) options.max_frame_bytes = 50'000;
+  // Some discs were last written by a version before this one.
+  for (GroupUid group : groups_) {
+    if (world_.prng.chance(1, 8)) m.disc.age(group);
+  }
   auto post = [this, &m, life = m.life](std::function<void()> what) {
     world_.after(5, [this, &m, life, what = std::move(what)] {
       if (life == m.life) on(m, what);
     });
   };
   auto wake = [&m] { m.turn_due = true; };
-  auto fatal = [this, &m, life = m.life](const Error&) {
-    world_.after(1'000, [this, &m, life] {
-      if (life != m.life) return;
-      stop(m, false);
-      if (calm_) start(m);
-    });
+  auto fatal = [this, &m, life = m.life](const Error& error) {
+    if (life == m.life) on_fatal(m, error);
   };
   m.replica = std::make_unique<replica::ReplicaNode>(options, m.disc, m.disc, *m.transport, m.clock,
                                                      logger(), post, wake, fatal);
@@ -137,24 +158,18 @@ void Cluster::start(Machine& m) {
   if (!loaded) {
     m.replica.reset();
     ++m.life;
-    if (!m.damaged) {
+    if (!m.damaged && !m.disc.rotten()) {
       checker_.fail("no-silent-shrink",
                     fmt::format("n{} cannot open its undamaged disc: {}", m.id.value, loaded.error().text));
     }
-    // It says so and stays away; the operator brings the machine back under a new identity.
     world_.trace("m{} refuses to start: {}", m.slot, loaded.error().text);
-    m.disc.wipe();
-    m.damaged = false;
-    m.wiped = true;
-    m.id = identity(m.slot, ++m.generation);
-    world_.after(500'000, [this, &m] { start(m); });
-    return;
+    return replace(m);
   }
   if (m.damaged) {
     checker_.fail("damage-is-refused", fmt::format("n{} opened a damaged disc as if nothing was wrong", m.id.value));
   }
   for (GroupUid group : groups_) {
-    if (m.wiped && !m.replica->core(group)) {
+    if ((m.wiped || m.ram) && !m.replica->core(group)) {
       (void)m.replica->join(group, std::make_unique<ToyMachine>(checker_, m.id, group));
     }
   }
@@ -165,13 +180,42 @@ void Cluster::start(Machine& m) {
   after_step(m);
 }
 
+/// The node stopped itself. Damage says that its disc is to be replaced; anything else may pass.
+void Cluster::on_fatal(Machine& m, const Error& error) {
+  bool rotten = error.code == Errc::corruption && m.disc.rotten();
+  if (error.code == Errc::corruption && !rotten) {
+    checker_.fail("no-silent-shrink",
+                  fmt::format("n{} finds its undamaged disc damaged: {}", m.id.value, error.text));
+  }
+  world_.after(1'000, [this, &m, rotten, life = m.life] {
+    if (life != m.life) return;
+    stop(m, false);
+    if (rotten) {
+      replace(m);
+    } else if (calm_) {
+      start(m);
+    }
+  });
+}
+
+/// It said so and stays away; the operator brings the machine back under a new identity.
+void Cluster::replace(Machine& m) {
+  m.disc.wipe();
+  m.damaged = m.rotted = false;
+  m.wiped = true;
+  m.id = identity(m.slot, ++m.generation);
+  world_.after(500'000, [this, &m] { start(m); });
+}
+
 void Cluster::stop(Machine& m, bool silent) {
   if (!m.up()) return;
   world_.trace("m{} stops{}", m.slot, silent ? " silently" : "");
   ++m.life;
   m.replica.reset();
   m.backlog.clear();
+  m.foreign = false;
   m.disc.crash();
+  if (m.ram) m.disc.wipe();
   if (silent) return;
   for (auto& other : machines_) {
     if (other.get() == &m || network_.cut(m.slot, other->slot)) continue;
@@ -179,16 +223,6 @@ void Cluster::stop(Machine& m, bool silent) {
       if (o.life == life) on(o, [&o, id] { o.replica->on_peer_down(id); });
     });
   }
-}
-
-void Cluster::on(Machine& m, std::function<void()> what) {
-  if (!m.up()) return;
-  if (world_.now() < m.paused_until) {
-    m.backlog.push_back(std::move(what));
-    return;
-  }
-  what();
-  after_step(m);
 }
 
 void Cluster::resume(Machine& m) {
@@ -281,60 +315,78 @@ Cluster::Machine* Cluster::leader_of(GroupUid group) {
   return best;
 }
 
-void Cluster::deliver(int from, int to, const std::shared_ptr<const std::string>& frame) {
+void Cluster::deliver(int to, const std::shared_ptr<const Packet>& packet) {
   Machine& target = *machines_[static_cast<std::size_t>(to)];
-  auto decoded = replica::decode_frame(frame);
-  if (!decoded) checker_.fail("codec", decoded.error().text);
-  NodeId sender = decoded->head.from;
-  bool only_pre_votes = !decoded->messages.empty();
-  for (auto& m : decoded->messages) {
-    only_pre_votes = only_pre_votes && std::holds_alternative<raft::PreVote>(m.message.payload);
-  }
-  std::vector<GroupUid> asked;
-  if (only_pre_votes) {
-    for (auto& m : decoded->messages) asked.push_back(m.group);
-  }
-  (void)from;
-  on(target, [this, &target, sender, frame, asked] {
+  on(target, [this, &target, packet] {
     std::vector<std::pair<Term, NodeId>> before;
-    for (GroupUid group : asked) {
+    for (GroupUid group : packet->pre_votes) {
       const raft::Core* core = target.replica->core(group);
       before.emplace_back(core ? core->term() : 0, core ? core->vote() : NodeId{});
     }
-    target.replica->on_frame(sender, frame);
-    for (std::size_t i = 0; i < asked.size(); ++i) {
-      const raft::Core* core = target.replica->core(asked[i]);
-      if (core && std::pair(core->term(), core->vote()) != before[i]) {
-        checker_.fail("pre-vote-is-pure", fmt::format("n{} g{} changed by a pre-vote", target.id.value, asked[i]));
+    auto refused = target.replica->refused(replica::FrameRefusal::foreign_version);
+    target.replica->on_frame(packet->sender, {packet, &packet->bytes});
+    bool refuses = target.replica->refused(replica::FrameRefusal::foreign_version) != refused;
+    if (refuses != packet->foreign && !target.replica->failed()) {
+      checker_.fail("foreign-version-is-refused", fmt::format("n{} took a foreign frame", target.id.value));
+    }
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      GroupUid group = packet->pre_votes[i];
+      const raft::Core* core = target.replica->core(group);
+      // A lone voter may have stood and won meanwhile: time passes with every frame.
+      bool alone = core && core->config().voters.size() == 1;
+      if (core && !alone && std::pair(core->term(), core->vote()) != before[i]) {
+        checker_.fail("pre-vote-is-pure", fmt::format("n{} g{} changed by a pre-vote", target.id.value, group));
       }
     }
   });
 }
 
-/// Promises that leave a machine must already be on its disc.
-void Cluster::inspect_sent(Machine& from, const std::string& bytes) {
-  auto frame = replica::decode_frame(std::make_shared<const std::string>(bytes));
+std::shared_ptr<const Packet> Cluster::inspect_sent(Machine& from, std::string bytes) {
+  auto packet = std::make_shared<Packet>();
+  packet->bytes = std::move(bytes);
+  packet->sender = from.id;
+  if (from.foreign) {
+    packet->bytes[2] = static_cast<char>(replica::kFrameVersion + 1);
+    packet->foreign = true;
+    return packet;
+  }
+  // Heartbeats of the pair carry no messages: there is nothing in them to inspect.
+  auto frame = replica::decode_frame({packet, &packet->bytes});
   if (!frame) checker_.fail("codec", frame.error().text);
+  bool only_pre_votes = !frame->messages.empty();
   for (const auto& [group, m] : frame->messages) {
-    if (auto* reply = std::get_if<raft::VoteReply>(&m.payload)) {
-      if (reply->granted) checker_.voted(from.id, group, m.term, m.to);
-    } else if (auto* ask = std::get_if<raft::Vote>(&m.payload)) {
-      checker_.voted(from.id, group, m.term, from.id);
-      if (!from.disc.holds(group, ask->last_index)) {
-        checker_.fail("candidacy-is-durable", fmt::format("n{} g{} stands with a log to {} that is not on disc",
-                                                          from.id.value, group, ask->last_index));
-      }
-    } else if (auto* ack = std::get_if<raft::AppendReply>(&m.payload)) {
-      if (ack->ok && ack->match > 0 && !from.disc.holds(group, ack->match)) {
-        checker_.fail("ack-is-durable", fmt::format("n{} g{} acknowledged {} before it was on disc",
-                                                    from.id.value, group, ack->match));
-      }
+    only_pre_votes = only_pre_votes && std::holds_alternative<raft::PreVote>(m.payload);
+    inspect_message(from, group, m);
+  }
+  if (only_pre_votes) {
+    for (const auto& m : frame->messages) packet->pre_votes.push_back(m.group);
+  }
+  return packet;
+}
+
+/// Promises that leave a machine must already be on its disc.
+void Cluster::inspect_message(Machine& from, GroupUid group, const raft::Message& m) {
+  if (auto* reply = std::get_if<raft::VoteReply>(&m.payload)) {
+    if (reply->granted) checker_.voted(from.id, group, m.term, m.to);
+  } else if (auto* ask = std::get_if<raft::Vote>(&m.payload)) {
+    checker_.voted(from.id, group, m.term, from.id);
+    if (!from.disc.holds(group, ask->last_index)) {
+      checker_.fail("candidacy-is-durable", fmt::format("n{} g{} stands with a log to {} that is not on disc",
+                                                        from.id.value, group, ask->last_index));
     }
-    if (world_.tracing && !std::holds_alternative<raft::Append>(m.payload) &&
-        !std::holds_alternative<raft::AppendReply>(m.payload)) {
-      world_.trace("n{} -> n{} g{} {} term {}", m.from.value, m.to.value, group,
-                   raft::message_name(m), m.term);
+  } else if (auto* ack = std::get_if<raft::AppendReply>(&m.payload)) {
+    if (ack->ok && ack->match > 0 && !from.disc.holds(group, ack->match)) {
+      checker_.fail("ack-is-durable", fmt::format("n{} g{} acknowledged {} before it was on disc",
+                                                  from.id.value, group, ack->match));
     }
+  }
+  if (from.ram && (std::holds_alternative<raft::Vote>(m.payload) || std::holds_alternative<raft::PreVote>(m.payload))) {
+    checker_.fail("ram-never-stands", fmt::format("n{} g{} campaigns", from.id.value, group));
+  }
+  if (world_.tracing && !std::holds_alternative<raft::Append>(m.payload) &&
+      !std::holds_alternative<raft::AppendReply>(m.payload)) {
+    world_.trace("n{} -> n{} g{} {} term {}", m.from.value, m.to.value, group, raft::message_name(m),
+                 m.term);
   }
 }
 
@@ -378,6 +430,7 @@ void Cluster::client_propose(Machine& m, GroupUid group, Term fence) {
     std::uint64_t count = world_.prng.chance(1, 8) ? 1 + world_.prng.below(8) : 1;
     for (std::uint64_t i = 0; i < count; ++i) {
       std::string text = fmt::format("+{}", ++next_text_);
+      if (bulky_ && world_.prng.chance(1, 4)) text.resize(world_.prng.below(60'000), 'x');
       if (!removable.empty() && world_.prng.chance(1, 2)) {
         std::size_t at = world_.prng.below(removable.size());
         text = fmt::format("-{} {}", removable[at], ++next_text_);
@@ -410,6 +463,9 @@ void Cluster::client_read() {
 void Cluster::operator_loop() {
   world_.after(200'000, [this] { operator_loop(); });
   for (GroupUid group : groups_) repair(group);
+  // Now and then a store is about to write tables and wants the floors of the moment.
+  Machine& m = *machines_[world_.prng.below(machines_.size())];
+  if (world_.prng.chance(1, 10)) on(m, [&m] { m.replica->write_checkpoints([] {}); });
 }
 
 /// Brings machines that came back under a new identity into the groups: first as learners, then,
@@ -422,6 +478,7 @@ void Cluster::repair(GroupUid group) {
     if (!core || !core->effective() || core->config_pending() || core->config().joint()) return;
     raft::Config target = core->config();
     for (auto& m : machines_) {
+      if (m->ram && !core->config().is_member(m->id)) target.learners.push_back(m->id);
       if (!m->wiped) continue;
       for (int g = 0; g < m->generation; ++g) {
         std::erase(target.learners, identity(m->slot, g));
@@ -453,8 +510,9 @@ void Cluster::change_membership(std::uint64_t random) {
   on(*leader, [this, leader, group, random] {
     const raft::Core* core = leader->replica->core(group);
     if (!core || !core->effective()) return;
-    // While a machine is being replaced the operator does nothing else.
+    // While a machine is being replaced, or may have to be, the operator does nothing else.
     for (auto& m : machines_) {
+      if (m->damaged || m->rotted) return;
       for (int g = 0; m->wiped && g < m->generation; ++g) {
         if (core->config().is_voter(identity(m->slot, g))) return;
       }
@@ -466,11 +524,15 @@ void Cluster::change_membership(std::uint64_t random) {
         if (core->config().is_voter(m->id)) voters.push_back(m->id);
         continue;
       }
+      if (m->ram) {
+        learners.push_back(m->id);
+        continue;
+      }
       std::uint64_t dice = prng.below(10);
       if (dice < 7) voters.push_back(m->id);
       if (dice == 7 || dice == 8) learners.push_back(m->id);
     }
-    if (voters.size() < 3) return;
+    if (voters.size() < static_cast<std::size_t>(std::min(first_voters_, 3))) return;
     if (leader->replica->change_config(group, core->term(), raft::make_config(voters, learners))) {
       world_.trace("operator changes g{} to {} voters {} learners", group, voters.size(), learners.size());
     }
@@ -485,8 +547,9 @@ bool Cluster::may_damage(const Machine& victim) {
     if (!leader) return false;
     const raft::Core& core = *leader->replica->core(group);
     if (core.config_pending() || core.config().joint()) return false;
+    if (core.config().voters.size() < 3 || victim.ram) return false;
     for (const auto& m : machines_) {
-      if (m->damaged) return false;
+      if (m->damaged || m->rotted) return false;
       for (int g = 0; g < m->generation; ++g) {
         if (core.config().is_voter(identity(m->slot, g))) return false;
       }
@@ -564,6 +627,13 @@ void Cluster::inject(const Fault& fault) {
       m.damaged = m.disc.damage(groups_[fault.b % groups_.size()]);
       world_.after(300'000, [this, &m] { start(m); });
       return;
+    case FaultKind::disc_full: return m.disc.fill(fault.ms * 1000);
+    case FaultKind::disc_rot:
+      if (may_damage(m)) m.rotted = m.disc.rot();
+      return;
+    case FaultKind::foreign:
+      m.foreign = m.up();
+      return;
     case FaultKind::transfer:
       for (GroupUid group : groups_) {
         if (Machine* leader = leader_of(group)) {
@@ -587,6 +657,7 @@ void Cluster::heal_all() {
   network_.heal();
   for (auto& m : machines_) {
     m->disc.heal();
+    m->foreign = false;
     if (m->paused_until > world_.now()) {
       m->paused_until = world_.now();
       resume(*m);
@@ -656,6 +727,42 @@ void Cluster::demand_progress(Millis within) {
     if (world_.now() >= end) checker_.fail("liveness", why);
     world_.run(world_.now() + 50'000);
   }
+  demand_reads(5'000);
+}
+
+/// Every member of a healthy cluster answers a linearizable read, wherever the leader is.
+void Cluster::demand_reads(Millis within) {
+  using Open = std::set<std::pair<GroupUid, int>>;
+  auto open = std::make_shared<Open>();
+  for (Micros end = world_.now() + within * 1000; world_.now() < end;) {
+    // A round of its own each time: a machine may be replaced in between.
+    open = std::make_shared<Open>();
+    for (GroupUid group : groups_) {
+      Index before = checker_.acknowledged_upto(group);
+      for (auto& m : machines_) {
+        // Who was removed may not know it yet: the leader does.
+        Machine* leader = leader_of(group);
+        if (!m->up() || !leader || !leader->replica->core(group)->config().is_member(m->id)) continue;
+        open->emplace(group, m->slot);
+        on(*m, [this, &m = *m, group, before, open] {
+          m.replica->read(group, [this, &m, group, before, open](Result<Index> at) {
+            if (!at) return;
+            checker_.read_answered(group, before, *at);
+            open->erase({group, m.slot});
+          });
+        });
+      }
+    }
+    for (Micros pause = world_.now() + 2'500'000; !open->empty() && world_.now() < pause;) {
+      world_.run(world_.now() + 20'000);
+    }
+    if (open->empty()) return;
+  }
+  auto [group, slot] = *open->begin();
+  Machine& m = *machines_[static_cast<std::size_t>(slot)];
+  Machine* leader = leader_of(group);
+  checker_.fail("liveness", fmt::format("n{} does not answer a read of g{}{}", m.id.value, group,
+                                        leader ? describe(*leader, group, m.id) : " [no leader]"));
 }
 
 }  // namespace warren::simulation

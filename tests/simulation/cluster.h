@@ -62,6 +62,9 @@ class Cluster {
     std::uint64_t incarnation{0};
     int generation{0};
     bool damaged{false};
+    bool rotted{false};   ///< a row of its disc may be unreadable
+    bool ram{false};      ///< forgets everything with its process; same name, never a voter
+    bool foreign{false};  ///< speaks a version of its own until it is restarted
     bool wiped{false};  ///< lost its state: back under another identity, not yet a member again
     bool turn_due{false};
     Micros paused_until{0};
@@ -72,12 +75,26 @@ class Cluster {
 
   void start(Machine& m);
   void stop(Machine& m, bool silent);
-  void on(Machine& m, std::function<void()> what);
+  /// Runs `what` on a machine: now, or once it wakes; never if it is down.
+  template <class F>
+  void on(Machine& m, F what) {
+    if (!m.up()) return;
+    if (world_.now() < m.paused_until) {
+      m.backlog.emplace_back(std::move(what));
+      return;
+    }
+    what();
+    after_step(m);
+  }
   void resume(Machine& m);
   void after_step(Machine& m);
   void schedule_tick(Machine& m);
-  void deliver(int from, int to, const std::shared_ptr<const std::string>& frame);
-  void inspect_sent(Machine& from, const std::string& frame);
+  void deliver(int to, const std::shared_ptr<const Packet>& packet);
+  std::shared_ptr<const Packet> inspect_sent(Machine& from, std::string frame);
+  void inspect_message(Machine& from, GroupUid group, const raft::Message& m);
+  void on_fatal(Machine& m, const Error& error);
+  void replace(Machine& m);
+  void demand_reads(Millis within);
   void plot(Machine& m, GroupUid group, const raft::Core& core);
   void cut_off(int slot, Micros delay, Micros length);
   void client_loop();
@@ -103,6 +120,8 @@ class Cluster {
   Micros coup_until_{0};
   Plot plot_;
   std::map<GroupUid, Term> led_;  ///< newest term of each group that had a leader
+  int first_voters_{3};
+  bool bulky_{false};   ///< bodies up to tens of kilobytes, frames and pieces to match
   bool bursts_{false};  ///< clients rest now and then, so that logs and checkpoints meet
   bool calm_{false};  ///< no more faults: reads and proposals are checked for success
   raft::Options raft_;

@@ -12,21 +12,27 @@ namespace {
 
 using storage::Keyspace;
 
+}  // namespace
+
 class RowsIterator final : public storage::Iterator {
  public:
   using At = std::map<std::string, std::string, std::less<>>::const_iterator;
-  RowsIterator(At at, At end) : at_(at), end_(end) {}
-  bool valid() const override { return at_ != end_; }
+  RowsIterator(const Disc& disc, Keyspace space, At at, At end)
+      : disc_(disc), space_(space), at_(at), end_(end) {}
+  bool valid() const override { return at_ != end_ && !disc_.unreadable(space_, at_->first); }
   void next() override { ++at_; }
   std::string_view key() const override { return at_->first; }
   std::string_view value() const override { return at_->second; }
-  Result<void> status() const override { return {}; }
+  Result<void> status() const override {
+    if (at_ == end_ || !disc_.unreadable(space_, at_->first)) return {};
+    return make_error(Errc::corruption, "disc: checksum of a row");
+  }
 
  private:
+  const Disc& disc_;
+  Keyspace space_;
   At at_, end_;
 };
-
-}  // namespace
 
 Result<void> Disc::write(const storage::WriteBatch& batch, storage::Durability) {
   apply(batch);
@@ -36,6 +42,7 @@ Result<void> Disc::write(const storage::WriteBatch& batch, storage::Durability) 
 Result<std::optional<std::string>> Disc::get(Keyspace space, std::string_view key) const {
   auto found = rows(space).find(key);
   if (found == rows(space).end()) return std::optional<std::string>{};
+  if (unreadable(space, key)) return make_error(Errc::corruption, "disc: checksum of a row");
   return std::optional<std::string>{found->second};
 }
 
@@ -43,25 +50,49 @@ Result<std::unique_ptr<storage::Iterator>> Disc::scan(Keyspace space, std::strin
                                                       std::string_view to) const {
   const Rows& in = rows(space);
   auto end = to.empty() ? in.end() : in.lower_bound(to);
-  return std::unique_ptr<storage::Iterator>(new RowsIterator(in.lower_bound(from), end));
+  return std::unique_ptr<storage::Iterator>(new RowsIterator(*this, space, in.lower_bound(from), end));
 }
 
 void Disc::set_floor(storage::GroupUid uid, storage::Floor floor) {
   // "May vanish at any time": mostly at once, sometimes later, so that nothing can rely on either.
   if (world_.prng.chance(1, 4)) return;
+  storage::Floor before = std::exchange(floors_[uid], floor);
+  if (floor.checkpoint < before.checkpoint) {
+    floors_[uid] = before;
+    return;
+  }
+  auto lives = [&](std::uint64_t index) {
+    return floor.live && std::binary_search(floor.live->begin(), floor.live->end(), index);
+  };
+  // What lived under the former floor, and what came behind it.
+  if (before.live) {
+    for (std::uint64_t index : *before.live) {
+      if (!lives(index)) drop(storage::log_key(uid, index));
+    }
+  }
   Rows& log = rows(Keyspace::log);
   auto end = log.upper_bound(storage::log_key(uid, floor.checkpoint));
-  for (auto at = log.lower_bound(storage::log_key(uid, 0)); at != end;) {
-    auto index = load_be<std::uint64_t>(at->first.data() + 8);
-    bool live = floor.live && std::binary_search(floor.live->begin(), floor.live->end(), index);
-    at = live ? std::next(at) : log.erase(at);
+  for (auto at = log.upper_bound(storage::log_key(uid, before.checkpoint)); at != end;) {
+    auto here = at++;
+    if (!lives(load_be<std::uint64_t>(here->first.data() + 8))) {
+      rotten_.erase({Keyspace::log, here->first});
+      log.erase(here);
+    }
   }
+}
+
+void Disc::drop(const std::string& key) {
+  rotten_.erase({Keyspace::log, key});
+  rows(Keyspace::log).erase(key);
 }
 
 void Disc::retire(storage::GroupUid uid) {
   Rows& log = rows(Keyspace::log);
   log.erase(log.lower_bound(storage::log_key(uid, 0)),
             log.upper_bound(storage::log_key(uid, UINT64_MAX)));
+  std::erase_if(rotten_, [&](const Key& at) {
+    return at.space == Keyspace::log && load_be<std::uint64_t>(at.key.data()) == uid;
+  });
 }
 
 void Disc::submit(storage::WriteBatch batch, storage::Durability, Done done) {
@@ -82,19 +113,24 @@ void Disc::kick() {
   Micros latency = world_.prng.between(200, 900);
   if (world_.prng.chance(1, 100)) latency += world_.prng.between(2'000, 20'000);
   Micros end = std::max(world_.now() + latency, stall_until_);
-  world_.at(end, [this, life = life_] {
-    if (life == life_) finish();
+  finish_at(end);
+}
+
+void Disc::finish_at(Micros when) {
+  world_.at(when, [this, sync = ++sync_] {
+    if (sync == sync_) finish();
   });
 }
 
 void Disc::finish() {
   std::vector<Pending> done = std::exchange(inflight_, {});
-  if (std::exchange(fail_next_, false)) {
+  bool full = world_.now() < full_until_;
+  if (std::exchange(fail_next_, false) || full) {
     // The failed write may have reached the disc or not; nobody may rely on either.
     broken_ = !WARREN_MUTANT(8);
     std::move(queue_.begin(), queue_.end(), std::back_inserter(done));
     queue_.clear();
-    for (Pending& p : done) p.done(make_error(Errc::io, "disc: write failed"));
+    for (Pending& p : done) p.done(make_error(Errc::io, full ? "disc: full" : "disc: write failed"));
     return;
   }
   for (Pending& p : done) apply(p.batch);
@@ -108,6 +144,7 @@ void Disc::apply(const storage::WriteBatch& batch) {
   bool remember = WARREN_MUTANT(17);
   for (const auto& op : batch.ops()) {
     Rows& in = rows(op.space);
+    if (!rotten_.empty()) rotten_.erase({op.space, op.key});
     if (remember) {
       auto found = in.find(op.key);
       undo.push_back({op.space, op.key, found == in.end() ? std::nullopt
@@ -127,7 +164,8 @@ void Disc::apply(const storage::WriteBatch& batch) {
 }
 
 void Disc::crash() {
-  ++life_;
+  ++sync_;
+  floors_.clear();
   if (!inflight_.empty() && world_.prng.chance(1, 2)) {
     for (Pending& p : inflight_) apply(p.batch);
   }
@@ -154,18 +192,51 @@ bool Disc::damage(storage::GroupUid group) {
   return true;
 }
 
+bool Disc::rot() {
+  std::vector<Key> all;
+  for (Keyspace space : {Keyspace::log, Keyspace::queue_state}) {
+    for (const auto& [key, value] : rows(space)) all.push_back({space, key});
+  }
+  if (all.empty()) return false;
+  rotten_.insert(all[world_.prng.below(all.size())]);
+  return true;
+}
+
+void Disc::age(storage::GroupUid group) {
+  auto found = rows(Keyspace::hard_state).find(replica::group_key(group));
+  if (found == rows(Keyspace::hard_state).end()) return;
+  std::string& record = found->second;
+  auto read = replica::decode_record(record);
+  if (!read || read->staged || record.front() != 2) return;
+  record.front() = 1;
+  record.pop_back();
+}
+
 void Disc::wipe() {
   for (Rows& in : spaces_) in.clear();
+  rotten_.clear();
+  floors_.clear();
   undo_.clear();
 }
 
-bool Disc::holds(storage::GroupUid group, std::uint64_t index) const {
+std::optional<Disc::Extent> Disc::extent(storage::GroupUid group) const {
   auto found = rows(Keyspace::hard_state).find(replica::group_key(group));
-  if (found == rows(Keyspace::hard_state).end()) return false;
-  auto record = replica::decode_record(found->second);
-  if (!record) return false;
-  if (record->base.index >= index) return true;
-  return rows(Keyspace::log).contains(storage::log_key(record->log_uid, index));
+  if (found == rows(Keyspace::hard_state).end()) return std::nullopt;
+  // Asked for with every acknowledgement: only the two fields are read, not the whole record.
+  ByteReader in(found->second);
+  in.u8();
+  Extent out{in.u64(), 0};
+  in.bytes(4 * 8);  // staging uid, term, vote, commit
+  out.base = in.u64();
+  if (!in.ok()) return std::nullopt;
+  return out;
+}
+
+bool Disc::holds(storage::GroupUid group, std::uint64_t index) const {
+  auto where = extent(group);
+  if (!where) return false;
+  return where->base >= index ||
+         rows(Keyspace::log).contains(storage::log_key(where->log_uid, index));
 }
 
 }  // namespace warren::simulation

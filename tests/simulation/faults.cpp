@@ -9,8 +9,8 @@ const char* fault_name(FaultKind kind) {
   static constexpr std::array kNames{
       "kill",   "power_loss", "power_loss_all", "restart", "pause",      "cut_one_way", "cut_both",
       "isolate", "halves",    "ring",           "swizzle", "heal",       "loss",        "repeat",
-      "slow",   "reorder",    "disc_stall",     "disc_error", "disc_damage", "transfer", "membership",
-      "clock_jump", "coup"};
+      "slow",   "reorder",    "disc_stall",     "disc_error", "disc_damage", "disc_full", "disc_rot",
+      "transfer", "membership", "clock_jump", "foreign", "coup"};
   static_assert(kNames.size() == static_cast<std::size_t>(FaultKind::count));
   return kNames[static_cast<std::size_t>(kind)];
 }
@@ -29,7 +29,8 @@ std::vector<Fault> plan_faults(std::uint64_t seed, int machines, Millis duration
     weight[kind] = prng.chance(1, 2) ? 1 + prng.below(8) : 0;
     auto k = static_cast<FaultKind>(kind);
     if (k == FaultKind::restart || k == FaultKind::heal) weight[kind] = 10;
-    if (k == FaultKind::power_loss_all || k == FaultKind::disc_damage) {
+    if (k == FaultKind::power_loss_all || k == FaultKind::disc_damage ||
+        k == FaultKind::disc_rot || k == FaultKind::foreign) {
       weight[kind] = std::min<std::uint64_t>(weight[kind], 2);
     }
     if (plot_of(seed) != Plot::chance) {

@@ -31,9 +31,12 @@ enum class FaultKind {
   heal,
   loss, repeat, slow, reorder,
   disc_stall, disc_error, disc_damage,
+  disc_full,     ///< writes fail for `ms`, also after a restart
+  disc_rot,      ///< a bit flips in a row; whoever reads it is told
   transfer,
   membership,
   clock_jump,
+  foreign,       ///< until its restart a machine speaks a version nobody else knows
   coup,          ///< for a while every second new leader is cut off within milliseconds
   count
 };

@@ -1,25 +1,36 @@
 #pragma once
 // A simulated network of frames between machines: latency, loss, repeats, reorder, one-way cuts.
 
+#include "cluster/raft/types.h"
+#include "storage/api/store.h"
 #include "tests/simulation/world.h"
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace warren::simulation {
 
+/// A frame on the wire and what was seen of it when it left.
+struct Packet {
+  std::string bytes;
+  raft::NodeId sender{};
+  bool foreign{false};                        ///< of a version nobody here speaks
+  std::vector<storage::GroupUid> pre_votes;  ///< groups asked, if there is nothing else in it
+};
+
 class Network {
  public:
-  using Deliver = std::function<void(int from, int to, std::shared_ptr<const std::string>)>;
+  using Deliver = std::function<void(int to, const std::shared_ptr<const Packet>&)>;
 
   Network(World& world, Deliver deliver) : world_(world), deliver_(std::move(deliver)) {}
 
-  void send(int from, int to, std::string frame) {
+  void send(int from, int to, const std::shared_ptr<const Packet>& packet) {
     if (cut(from, to) || world_.prng.below(1000) < loss_permille) return;
-    auto bytes = std::make_shared<const std::string>(std::move(frame));
     int copies = world_.prng.below(1000) < repeat_permille ? 2 : 1;
     for (int i = 0; i < copies; ++i) {
       Micros delay = world_.prng.between(100, 600);
@@ -29,26 +40,26 @@ class Network {
       Micros& last = last_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
       if (!reorder && when < last) when = last;
       last = std::max(last, when);
-      world_.at(when, [this, from, to, bytes] {
-        if (!cut(from, to)) deliver_(from, to, bytes);
+      world_.at(when, [this, from, to, packet] {
+        if (!cut(from, to)) deliver_(to, packet);
       });
     }
   }
 
-  bool cut(int from, int to) const { return cuts_.contains({from, to}); }
-  void cut_one_way(int from, int to) { cuts_.insert({from, to}); }
+  bool cut(int from, int to) const { return cuts_[place(from)][place(to)]; }
+  void cut_one_way(int from, int to) { cuts_[place(from)][place(to)] = true; }
   void cut_both(int a, int b) {
     cut_one_way(a, b);
     cut_one_way(b, a);
   }
   void heal() {
-    cuts_.clear();
+    for (auto& row : cuts_) std::fill(std::begin(row), std::end(row), false);
     loss_permille = repeat_permille = slow_permille = 0;
     reorder = false;
   }
   void heal_pair(int a, int b) {
-    cuts_.erase({a, b});
-    cuts_.erase({b, a});
+    cuts_[place(a)][place(b)] = false;
+    cuts_[place(b)][place(a)] = false;
   }
 
   std::uint64_t loss_permille{0};
@@ -59,10 +70,11 @@ class Network {
 
  private:
   static constexpr std::size_t kMachines = 16;
+  static std::size_t place(int machine) { return static_cast<std::size_t>(machine); }
 
   World& world_;
   Deliver deliver_;
-  std::set<std::pair<int, int>> cuts_;
+  bool cuts_[kMachines][kMachines]{};
   Micros last_[kMachines][kMachines]{};
 };
 

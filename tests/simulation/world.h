@@ -8,9 +8,12 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
+#include <algorithm>
+#include <cstddef>
+#include <new>
 #include <queue>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,43 @@ struct Violation {
   std::string text;
 };
 
+/// What an event does. Holds its captures in place: a run makes millions of them.
+class Task {
+ public:
+  Task() = default;
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, Task>)
+  Task(F&& what) {  // NOLINT: made from any callable
+    using Kept = std::remove_cvref_t<F>;
+    static_assert(sizeof(Kept) <= kRoom && std::is_nothrow_move_constructible_v<Kept>);
+    new (room_) Kept(std::forward<F>(what));
+    handle_ = [](Do act, std::byte* self, std::byte* other) {
+      auto* kept = std::launder(reinterpret_cast<Kept*>(self));
+      if (act == Do::call) return (*kept)();
+      if (act == Do::move) new (other) Kept(std::move(*kept));
+      kept->~Kept();
+    };
+  }
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {
+    if (handle_) handle_(Do::move, other.room_, room_);
+  }
+  Task& operator=(Task&& other) noexcept {
+    if (this == &other) return *this;
+    this->~Task();
+    return *new (this) Task(std::move(other));
+  }
+  ~Task() {
+    if (handle_) std::exchange(handle_, nullptr)(Do::end, room_, nullptr);
+  }
+  void operator()() { handle_(Do::call, room_, nullptr); }
+
+ private:
+  static constexpr std::size_t kRoom = 64;
+  enum class Do { call, move, end };
+  void (*handle_)(Do, std::byte*, std::byte*){nullptr};
+  alignas(std::max_align_t) std::byte room_[kRoom];
+};
+
 class World {
  public:
   explicit World(std::uint64_t seed) : prng(seed) {}
@@ -32,20 +72,30 @@ class World {
   Millis now_ms() const { return now_ / 1000; }
   std::uint64_t steps() const { return steps_; }
 
-  void at(Micros when, std::function<void()> what) {
-    events_.push({std::max(when, now_), next_++, std::move(what)});
+  void at(Micros when, Task what) {
+    std::uint32_t place;
+    if (free_.empty()) {
+      place = static_cast<std::uint32_t>(tasks_.size());
+      tasks_.push_back(std::move(what));
+    } else {
+      place = free_.back();
+      free_.pop_back();
+      tasks_[place] = std::move(what);
+    }
+    events_.push({std::max(when, now_), next_++, place});
   }
-  void after(Micros delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
+  void after(Micros delay, Task what) { at(now_ + delay, std::move(what)); }
 
   /// Runs events up to `until`.
   void run(Micros until) {
     while (!events_.empty() && events_.top().when <= until) {
-      // Moving out of a priority queue is safe here: pop follows at once and order ignores `what`.
-      Event event = std::move(const_cast<Event&>(events_.top()));
+      Event event = events_.top();
       events_.pop();
       now_ = event.when;
       ++steps_;
-      event.what();
+      Task what = std::move(tasks_[event.place]);
+      free_.push_back(event.place);
+      what();
     }
     now_ = until;
   }
@@ -67,7 +117,7 @@ class World {
   struct Event {
     Micros when;
     std::uint64_t order;
-    std::function<void()> what;
+    std::uint32_t place;  ///< in tasks_
     bool operator<(const Event& other) const {
       return when != other.when ? when > other.when : order > other.order;
     }
@@ -77,6 +127,8 @@ class World {
   std::uint64_t next_{0};
   std::uint64_t steps_{0};
   std::priority_queue<Event> events_;
+  std::vector<Task> tasks_;
+  std::vector<std::uint32_t> free_;
 };
 
 /// A node's clocks: steady follows virtual time, wall may jump.

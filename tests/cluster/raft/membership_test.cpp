@@ -236,6 +236,11 @@ TEST(SnapshotTest, AnInterruptedSnapshotGoesOnWhereItsDiscStands) {
   ASSERT_EQ(m.chunks.size(), 1u);
   lab.core(2).chunk_stored(node(1), 1, 3);
   EXPECT_EQ(lab.core(2).log().base_index(), 50u);
+  m.staged->next = 4;
+  lab.crash(2);
+  chunk(3, true);
+  EXPECT_TRUE(m.chunks.empty() || m.chunks.size() == 1u) << "nothing is stored again";
+  EXPECT_EQ(lab.core(2).log().base_index(), 50u) << "all of it was on disc before the crash";
   m.staged->term = 4;
   lab.crash(2);
   chunk(3, true);

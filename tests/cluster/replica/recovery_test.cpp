@@ -279,7 +279,8 @@ TEST_F(RecoveryTest, ARecordOfTheFirstVersionIsRead) {
   EXPECT_EQ(*old, record);
   bytes.front() = 3;
   EXPECT_EQ(decode_record(bytes).error().code, Errc::unsupported);
-  record.staged = raft::StagedSnapshot{NodeId(1), 3, 4, 5, record.base};
+  record.staged = std::make_shared<const raft::StagedSnapshot>(
+      raft::StagedSnapshot{NodeId(1), 3, 4, 5, record.base});
   EXPECT_EQ(*decode_record(encode_record(record)), record);
 }
 

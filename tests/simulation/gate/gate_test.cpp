@@ -25,7 +25,7 @@ struct Mutant {
 };
 
 constexpr Mutant kMutants[] = {
-    {1, "commits entries of former terms by counting", Plot::elections, 98},
+    {1, "commits entries of former terms by counting", Plot::elections, 470},
     {2, "no entry at the start of a term"},
     {3, "commits past what was matched"},
     {4, "counts what is not durable"},
@@ -43,7 +43,7 @@ constexpr Mutant kMutants[] = {
     {16, "a deposed leader answers reads"},
     {17, "a restart forgets synced writes"},
     {18, "an unreadable record is read as nothing"},
-    {19, "a same-term step-down forgets the vote", Plot::elections, 680},
+    {19, "a same-term step-down forgets the vote", Plot::elections, 308},
     {22, "the floor runs ahead of the durable checkpoint"},
 };
 
