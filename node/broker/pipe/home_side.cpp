@@ -11,6 +11,8 @@ constexpr std::size_t kDeliveryCost = 64;  // as the client's node counts
 
 }  // namespace
 
+bool HomeConsumer::can_take() const { return used_ < room_ && side_.link_has_room(holder_); }
+
 void HomeConsumer::deliver(const Delivery& delivery) {
   used_ += delivery.message.record_size() + kDeliveryCost;
   side_.write_delivery(holder_, delivery);
@@ -150,6 +152,10 @@ void HomeSide::settled(std::uint64_t id, PublishBatch& batch) {
 }
 
 void HomeSide::end_turn() {
+  if (!starved_.empty() && link_.retained_bytes() < options_.link_window / 2)
+    for (const HolderId holder : std::exchange(starved_, {}))
+      if (const auto found = consumers_.find(holder); found != consumers_.end())
+        if (auto queue = host_.local_queue(found->second->uid())) queue->resume(mapped(holder));
   if (answers_.empty() || !link_.open()) return;
   Out out = op(Op::answered);
   out.num(answers_.size());
@@ -168,6 +174,12 @@ void HomeSide::end_turn() {
 bool HomeSide::take_holder(In& in, HolderId& holder) const {
   holder = in.num((HolderId{1} << kHolderBits) - 1);
   return in.ok();
+}
+
+bool HomeSide::link_has_room(HolderId holder) {
+  if (link_.retained_bytes() < options_.link_window) return true;
+  starved_.insert(holder);
+  return false;
 }
 
 void HomeSide::write_delivery(HolderId holder, const Delivery& delivery) {
@@ -334,6 +346,7 @@ void HomeSide::on_loss(Loss) {
   for (const auto uid : std::exchange(used_, {}))
     if (auto queue = host_.local_queue(uid)) queue->release_range(base_, base_ + (HolderId{1} << kHolderBits));
   consumers_.clear();
+  starved_.clear();
 }
 
 }  // namespace warren::broker::pipe

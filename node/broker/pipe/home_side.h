@@ -22,7 +22,7 @@ class HomeConsumer final : public ConsumerSink {
  public:
   HomeConsumer(HomeSide& side, metadata::QueueUid uid, HolderId holder, std::size_t window)
       : side_(side), uid_(uid), holder_(holder), room_(window) {}
-  bool can_take() const override { return used_ < room_; }
+  bool can_take() const override;
   void deliver(const Delivery& delivery) override;
   void cancelled() override;
   metadata::QueueUid uid() const { return uid_; }
@@ -76,6 +76,8 @@ class HomeSide {
   }
 
   // ---- for HomeConsumer and HomeBatch
+  /// False while too much is on its way to the peer; the consumer is resumed when it is not.
+  bool link_has_room(HolderId holder);
   void write_delivery(HolderId holder, const Delivery& delivery);
   void write_cancelled(HolderId holder);
   void settled(std::uint64_t id, PublishBatch& batch);
@@ -117,6 +119,7 @@ class HomeSide {
   HolderId base_{0};
   std::map<HolderId, std::unique_ptr<HomeConsumer>> consumers_;
   std::set<metadata::QueueUid> used_;
+  std::set<HolderId> starved_;  ///< found no room in the link
 
   // of the peer's incarnation
   std::uint64_t incarnation_{0};

@@ -39,6 +39,7 @@ class PipeHost {
 struct PipeOptions {
   LinkOptions link;
   std::size_t consumer_window{std::size_t{1} << 20};  ///< delivered to a node and not yet taken by its client
+  std::size_t link_window{std::size_t{64} << 20};     ///< on their way to one node; then deliveries stop
   std::size_t parked_bytes{std::size_t{64} << 20};    ///< for queues that this node does not know yet
   Millis parked_ms{10'000};                           ///< that long
   Millis first_contact_ms{5'000};  ///< a node that was never heard of counts as reachable so long

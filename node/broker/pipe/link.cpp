@@ -4,6 +4,12 @@
 
 namespace warren::broker::pipe {
 
+namespace {
+
+constexpr unsigned kForgetAfter = 8;  // hellos without agreement
+
+}  // namespace
+
 void Link::cut() {
   if (pending_.empty()) return;
   ++cuts_;
@@ -42,6 +48,7 @@ void Link::send_some() {
     frame.more = kept.more;
     frame.payload = kept.payload;
     transport_->send(peer_, encode_frame(frame));
+    sent_seq_ = std::max(sent_seq_, frame.seq);
     ++next_;
     told_ = received_;
     untold_bytes_ = 0;
@@ -81,7 +88,11 @@ void Link::start_over(Millis now) {
 }
 
 void Link::tick(Millis now) {
-  if (up_ && !agreed_ && now - asked_at_ >= options_.greeting_ms) hello(true, now);
+  if (up_ && !agreed_ && now - asked_at_ >= options_.greeting_ms) {
+    // Who never agrees is not who we think: take the next one at its word.
+    if (!opened_ && ++unanswered_ % kForgetAfter == 0) known_ = {};
+    hello(true, now);
+  }
   flush(now);
 }
 
@@ -94,7 +105,7 @@ void Link::on_frame(std::string_view bytes, Millis now) {
     if (now - asked_at_ >= options_.greeting_ms) hello(true, now);
     return;
   }
-  confirmed(frame->received);
+  if (!confirmed(frame->received)) return start_over(now);
   if (frame->kind == FrameKind::data) on_data(*frame, now);
   send_some();
 }
@@ -105,16 +116,21 @@ void Link::on_hello(const Frame& frame, Millis now) {
     // What the peer said before is old news, though it may arrive late.
     if (frame.from.incarnation < known_.incarnation) return;
     if (frame.from.incarnation == known_.incarnation && frame.from.session < known_.session) return;
-    if (known_.incarnation != 0)
-      lose(frame.from.incarnation == known_.incarnation ? Loss::started_over : Loss::restarted);
+    // A session that never opened has carried nothing: there is nothing to lose, and two sides that
+    // begin anew at once would never agree if each of them did so again for the other.
+    if (known_.incarnation != 0 && frame.from.incarnation != known_.incarnation)
+      lose(Loss::restarted);
+    else if (opened_)
+      lose(Loss::started_over);
     known_ = frame.from;
     changed = true;
   }
   const bool agreed = frame.about == me_;
   if (agreed) {
-    confirmed(frame.received);
+    if (!confirmed(frame.received)) return start_over(now);
     next_ = 0;  // what this stream carried may have been lost with its other end
     agreed_ = true;
+    unanswered_ = 0;
   }
   if (frame.ask || changed) hello(!agreed, now);
   if (!agreed) return;
@@ -140,8 +156,7 @@ void Link::on_data(const Frame& frame, Millis now) {
   const std::uint64_t session = me_.session;
   if (!frame.more && assembly_.empty()) return user_.on_message(frame.payload);
   if (assembly_.size() + frame.payload.size() > options_.message_bytes) {
-    assembly_.clear();
-    return;
+    return start_over(now);
   }
   assembly_ += frame.payload;
   if (frame.more) return;
@@ -150,13 +165,15 @@ void Link::on_data(const Frame& frame, Millis now) {
   if (session == me_.session) user_.on_message(whole);
 }
 
-void Link::confirmed(std::uint64_t received) {
+bool Link::confirmed(std::uint64_t received) {
+  if (received > sent_seq_) return false;
   while (!outbox_.empty() && first_seq_ <= received) {
     retained_ -= outbox_.front().payload.size();
     outbox_.pop_front();
     ++first_seq_;
     if (next_ > 0) --next_;
   }
+  return true;
 }
 
 void Link::lose(Loss loss) {
@@ -166,6 +183,7 @@ void Link::lose(Loss loss) {
   assembly_.clear();
   first_seq_ = 1;
   next_ = retained_ = 0;
+  sent_seq_ = 0;
   received_ = told_ = 0;
   untold_bytes_ = 0;
   agreed_ = opened_ = false;

@@ -83,7 +83,8 @@ class Link {
   void hello(bool ask, Millis now);
   void on_hello(const Frame& frame, Millis now);
   void on_data(const Frame& frame, Millis now);
-  void confirmed(std::uint64_t received);
+  /// False when the peer claims what was never sent.
+  bool confirmed(std::uint64_t received);
   void lose(Loss loss);
   void send_some();
   Frame frame_of(FrameKind kind) const { return {kind, me_, known_, 0, received_, false, false, {}}; }
@@ -98,6 +99,7 @@ class Link {
   bool agreed_{false};    ///< since the stream stands, the peer told what it has
   bool opened_{false};
   Millis asked_at_{0};
+  unsigned unanswered_{0};  ///< hellos since the last agreement
 
   std::string pending_;
   std::uint64_t cuts_{0};
@@ -105,6 +107,7 @@ class Link {
   std::uint64_t first_seq_{1};   ///< of outbox_.front()
   std::size_t next_{0};          ///< in outbox_: the first that this stream has not carried
   std::size_t retained_{0};
+  std::uint64_t sent_seq_{0};    ///< the highest that any stream carried
 
   std::uint64_t received_{0};
   std::uint64_t told_{0};        ///< the peer heard that we have these

@@ -54,11 +54,43 @@ class FakeNet {
   std::map<std::pair<MemberId, MemberId>, std::deque<std::string>> wires_;
 };
 
+/// An environment whose disc outlives it.
 class ClusterEnv final : public FakeEnv {
  public:
+  using Disc = std::map<metadata::QueueUid, std::unique_ptr<FakeLog>>;
+  ClusterEnv() = default;
+  explicit ClusterEnv(Disc disc) : disc_(std::move(disc)) {}
+
+  QueueLog* open_log(metadata::QueueUid uid) override {
+    const auto found = disc_.find(uid);
+    if (found == disc_.end()) return FakeEnv::open_log(uid);
+    recovers_.insert(uid);
+    return (logs[uid] = std::move(found->second)).get();
+  }
+  void attach_queue(metadata::QueueUid uid, std::shared_ptr<Queue> queue) override {
+    if (recovers_.erase(uid) != 0) {
+      const FakeLog& log = *logs[uid];
+      const std::vector<std::pair<std::string, std::string>> rows(log.rows.begin(), log.rows.end());
+      if (!rows.empty()) {
+        EXPECT_TRUE(queue->restore(rows));
+      }
+      for (const auto& [index, record] : log.records)
+        EXPECT_TRUE(queue->replay(index, record, Block::copy_of(record)));
+    }
+    FakeEnv::attach_queue(uid, std::move(queue));
+  }
+  /// What a power cut leaves.
+  Disc crash() {
+    for (auto& [uid, log] : logs) log->crash();
+    return std::move(logs);
+  }
   std::string member_name(std::uint64_t member) const override {
     return "rabbit@n" + std::to_string(member);
   }
+
+ private:
+  Disc disc_;
+  std::set<metadata::QueueUid> recovers_;
 };
 
 class ClusterTest : public BrokerTest {
@@ -112,6 +144,7 @@ class ClusterTest : public BrokerTest {
   }
   /// The same command on every node, as the replicated catalogue would bring it.
   void everywhere(const metadata::Command& command) {
+    history_.push_back(command);
     for (Node& n : nodes_) {
       if (!n.alive) continue;
       n.broker->apply(command, [](const Result<void>& result) {
@@ -151,8 +184,19 @@ class ClusterTest : public BrokerTest {
       if (other.id != id && net_.up(id, other.id)) part(id, other.id);
     n.alive = false;
     n.clients.clear();
+    auto disc = n.env->crash();
     n.broker.reset();
-    n.env = std::make_unique<ClusterEnv>();
+    n.env = std::make_unique<ClusterEnv>(std::move(disc));
+  }
+  /// Comes back as another process with the catalogue of now; its streams are for the test to join.
+  void restart(MemberId id) {
+    boot(node(id));
+    for (const auto& command : history_) broker(id).apply(command, [](const Result<void>&) {});
+    settle();
+  }
+  void give_up(MemberId who, MemberId whom) {
+    broker(who).pipes().on_node_down(whom);
+    settle();
   }
   bool deliver_one() {
     for (auto& [ends, frames] : net_.wires()) {
@@ -260,7 +304,27 @@ class ClusterTest : public BrokerTest {
     return queue ? queue->stats().unacked : 0;
   }
 
+  /// Takes everything out of a queue, on its home node.
+  std::vector<std::string> drain(MemberId id, std::string_view name) {
+    std::vector<std::string> all;
+    auto queue = broker(id).queue("/", name);
+    EXPECT_NE(queue, nullptr) << name;
+    for (bool more = queue != nullptr; more;) {
+      bool answered = false;
+      queue->get(broker(id).next_holder(), true, [&](const GetResult& got) {
+        answered = true;
+        more = got.delivery.has_value();
+        if (more) all.emplace_back(got.delivery->message.body());
+      });
+      if (!answered) settle();
+      EXPECT_TRUE(answered);
+      more = more && answered;
+    }
+    return all;
+  }
+
   FakeNet net_;
+  std::vector<metadata::Command> history_;
   std::deque<Node> nodes_;
   metadata::QueueUid next_uid_{1000};
   std::uint64_t incarnation_{100};

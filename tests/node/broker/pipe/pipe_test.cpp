@@ -243,5 +243,156 @@ TEST_P(AnywhereTest, RepliesFindTheirRequester) {
   EXPECT_EQ(closed_with(server.receive()), 404);
 }
 
+TEST_P(AnywhereTest, DeadLettersReachTheirQueue) {
+  FieldTable arguments;
+  arguments.set("x-dead-letter-exchange", FieldValue(""));
+  arguments.set("x-dead-letter-routing-key", FieldValue("dead"));
+  queue_on(1, "source", true, arguments);
+  queue_on(home(), "dead");
+  auto& c = client_on(2);
+  publish(c, "source", "a");
+  amqp::BasicGet get;
+  get.queue = "source";
+  ASSERT_EQ(ask(c, get).body, "a");
+  c.send(1, amqp::BasicReject{1, false});
+  settle();
+  EXPECT_EQ(ready_on(home(), "dead"), 1U);
+  EXPECT_EQ(ready_on(1, "source") + unacked_on(1, "source"), 0U);
+}
+
+TEST_P(AnywhereTest, CommitsWaitForTheQueues) {
+  queue_on(home(), "q");
+  auto& c = client_on(1);
+  ASSERT_EQ(ask(c, amqp::TxSelect{}).id(), amqp::TxSelectOk::kId);
+  publish(c, "q", "a");
+  publish(c, "q", "b");
+  settle();
+  EXPECT_EQ(ready_on(home(), "q"), 0U);
+  c.send(1, amqp::TxCommit{});
+  settle(false);
+  EXPECT_TRUE(c.receive().empty()) << "not on disc yet";
+  settle();
+  ASSERT_EQ(c.receive().size(), 1U);
+  EXPECT_EQ(ready_on(home(), "q"), 2U);
+}
+
+TEST_P(AnywhereTest, ACommitThatAQueueRefusesFails) {
+  FieldTable arguments;
+  arguments.set("x-max-length", FieldValue(std::int32_t{0}));
+  arguments.set("x-overflow", FieldValue("reject-publish"));
+  queue_on(home(), "full", true, arguments);
+  auto& c = client_on(1);
+  ASSERT_EQ(ask(c, amqp::TxSelect{}).id(), amqp::TxSelectOk::kId);
+  publish(c, "full", "a");
+  c.send(1, amqp::TxCommit{});
+  settle();
+  EXPECT_EQ(closed_with(c.receive()), 406);
+}
+
+TEST_P(AnywhereTest, TheSingleActiveConsumerHandsOver) {
+  FieldTable arguments;
+  arguments.set("x-single-active-consumer", FieldValue(true));
+  queue_on(home(), "q", true, arguments);
+  auto& a = client_on(1);
+  auto& b = client_on(2);
+  consume(a, "q", "a");
+  settle();
+  consume(b, "q", "b");
+  publish(a, "q", "m");
+  settle();
+  EXPECT_EQ(bodies(b.receive()), Bodies{});
+  EXPECT_EQ(bodies(a.receive()), Bodies{"m"});
+  a.disconnect();
+  settle();
+  EXPECT_EQ(bodies(b.receive()), Bodies{"m"});
+}
+
+TEST_P(AnywhereTest, ConsumersOfHigherPriorityComeFirst) {
+  queue_on(home(), "q");
+  auto& low = client_on(2);
+  auto& high = client_on(1);
+  consume(low, "q", "low");
+  FieldTable table;
+  table.set("x-priority", FieldValue(std::int32_t{5}));
+  const std::string pairs = table.encode();
+  amqp::BasicConsume method;
+  method.queue = "q";
+  method.arguments.pairs = pairs;
+  high.send(1, method);
+  settle();
+  publish(low, "q", "m");
+  settle();
+  EXPECT_EQ(bodies(high.receive()), Bodies{"m"});
+  EXPECT_EQ(bodies(low.receive()), Bodies{});
+}
+
+TEST_P(AnywhereTest, AFanOutIsConfirmedWhenEveryQueueHasIt) {
+  queue_on(home(), "a");
+  queue_on(home(), "b");
+  queue_on(1, "c");
+  for (const char* name : {"a", "b", "c"}) {
+    metadata::BindingDef def;
+    def.vhost = "/";
+    def.source = "amq.fanout";
+    def.destination = name;
+    everywhere(metadata::Bind{def});
+  }
+  auto& c = client_on(1);
+  confirms_on(c);
+  ConfirmLedger confirms;
+  confirms.sent(1);
+  c.send(publish_frame(1, Pub{"amq.fanout", "", "m"}));
+  settle(false);
+  EXPECT_EQ(confirms.take(c.receive()), Numbers{});
+  node(home()).env->sync_queue(broker(home()).queue("/", "a")->def().uid);
+  settle(false);
+  EXPECT_EQ(confirms.take(c.receive()), Numbers{});
+  settle();
+  EXPECT_EQ(confirms.take(c.receive()), Numbers{1});
+  EXPECT_EQ(ready_on(home(), "b"), 1U);
+}
+
+TEST_P(AnywhereTest, MessagesToManyQueuesGoWhereTheyBelong) {
+  for (int i = 0; i < 20; ++i) queue_on(home(), "q" + std::to_string(i), false);
+  auto& c = client_on(1);
+  std::string frames;
+  for (int i = 0; i < 200; ++i)
+    frames += publish_frame(1, Pub{"", "q" + std::to_string(i % 20), std::to_string(i)});
+  c.send(frames);
+  settle();
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "q" + std::to_string(i);
+    EXPECT_EQ(ready_on(home(), name), 10U);
+    amqp::BasicGet get;
+    get.queue = name;
+    get.no_ack = true;
+    EXPECT_EQ(ask(c, get).body, std::to_string(i));
+  }
+}
+
+TEST_P(AnywhereTest, StatsAndConsumersAreToldAnywhere) {
+  queue_on(home(), "q");
+  auto& c = client_on(1);
+  qos(c, 7, false);
+  consume(c, "q", "tag");
+  publish(c, "q", "a");
+  settle();
+  std::optional<QueueStats> stats;
+  std::vector<ConsumerInfo> infos;
+  auto queue = broker(1).endpoint("/", "q");
+  queue->ask_stats([&](const Asked<QueueStats>& got) { stats = got.value; });
+  queue->ask_consumers([&](const Asked<std::vector<ConsumerInfo>>& got) { infos = got.value; });
+  settle();
+  ASSERT_TRUE(stats);
+  EXPECT_EQ(stats->unacked, 1U);
+  EXPECT_EQ(stats->counters.publish, 1U);
+  EXPECT_EQ(stats->state, "running");
+  ASSERT_EQ(infos.size(), 1U);
+  EXPECT_EQ(infos[0].spec.tag, "tag");
+  EXPECT_EQ(infos[0].spec.prefetch, 7U);
+  EXPECT_EQ(infos[0].spec.node, home() == 1 ? 0U : 1U);
+  EXPECT_EQ(infos[0].unacked, 1U);
+}
+
 }  // namespace
 }  // namespace warren::broker::test
