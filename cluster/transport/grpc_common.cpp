@@ -135,10 +135,10 @@ void keep_callback_threads() {
       control::v1::HelloRequest request;
       control::v1::HelloReply reply;
     };
-    // Never freed, on purpose. A call that is late before it begins makes the channel take its share
-    // of the threads; nothing is ever connected to.
+    // Never freed, on purpose. A channel without credentials fails every call at once and connects
+    // to nothing, but its first call makes it take its share of the threads.
     static Kept* const kept = new Kept;
-    kept->channel = grpc::CreateChannel("unix:/nonexistent", grpc::InsecureChannelCredentials());
+    kept->channel = grpc::CreateChannel("lame", nullptr);
     kept->stub = control::v1::Control::NewStub(kept->channel);
     kept->context.set_deadline(std::chrono::system_clock::now());
     kept->stub->async()->Hello(&kept->context, &kept->request, &kept->reply,

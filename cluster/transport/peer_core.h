@@ -23,6 +23,7 @@ struct PeerEvent {
   std::size_t bytes{0};
   std::uint64_t incarnation{0};
   Error why{};
+  std::uint64_t pair{0};  ///< of an up
 };
 
 struct PeerNetCore : std::enable_shared_from_this<PeerNetCore> {

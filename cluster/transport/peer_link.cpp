@@ -53,7 +53,8 @@ void PeerLink::close(const std::string& why, bool tell) {
 
 void PeerLink::send(Lane lane, std::string frame) {
   const std::lock_guard guard(lock_);
-  if (!up_) return;
+  // What is sent before the loop knows of a new pair was meant for the one before it.
+  if (!up_ || pair_ != loop_pair_) return;
   const auto index = static_cast<std::size_t>(lane);
   const std::size_t unsent = waiting_.bytes(lane) + in_flight_[index];
   const bool full = unsent > 0 && unsent + frame.size() > core_->options.unsent_max_bytes;
@@ -75,7 +76,12 @@ std::size_t PeerLink::unsent(Lane lane) const {
 
 bool PeerLink::up() const {
   const std::lock_guard guard(lock_);
-  return up_;
+  return up_ && pair_ == loop_pair_;
+}
+
+void PeerLink::loop_knows(std::uint64_t pair) {
+  const std::lock_guard guard(lock_);
+  loop_pair_ = pair;
 }
 
 PeerState PeerLink::state() const {
@@ -275,10 +281,11 @@ void PeerLink::maybe_up() {
     return out_->cancel();
   }
   up_ = true;
+  ++pair_;
   refusals_ = 0;
   core_->log.info(LogArea::cluster, "peer up: peer={} address={}:{} incarnation={}",
                   peer_.node_name, out_->session().address, out_->session().port, incarnation_);
-  core_->tell({PeerEvent::Kind::up, shared_from_this(), {}, 0, incarnation_, {}});
+  core_->tell({PeerEvent::Kind::up, shared_from_this(), {}, 0, incarnation_, {}, pair_});
   if (untaken_ <= core_->options.untaken_max_bytes) {
     reading_ = true;
     in_->read();

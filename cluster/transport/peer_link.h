@@ -31,6 +31,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::size_t unsent(Lane lane) const;
   bool up() const;
   PeerState state() const;
+  /// The loop was told of this pair and may send on it.
+  void loop_knows(std::uint64_t pair);
   /// The loop took that many bytes of frames.
   void taken(std::size_t bytes);
 
@@ -81,6 +83,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool reading_{false};
   std::size_t untaken_{0};
   bool up_{false};
+  std::uint64_t pair_{0};       ///< number of this pair of streams, or of the last one
+  std::uint64_t loop_pair_{0};  ///< the last one the loop was told of
   std::uint64_t incarnation_{0};
   std::uint64_t out_incarnation_{0};
   std::uint16_t port_{0};  ///< where it was last

@@ -76,7 +76,9 @@ void PeerNetCore::deliver(PeerEvent& event) {
       event.link->taken(event.bytes);
       break;
     case PeerEvent::Kind::up:
-      if (!event.link->closed() && events.on_peer_up) events.on_peer_up(peer, event.incarnation);
+      if (event.link->closed()) break;
+      event.link->loop_knows(event.pair);
+      if (events.on_peer_up) events.on_peer_up(peer, event.incarnation);
       break;
     case PeerEvent::Kind::down:
       if (events.on_peer_down) events.on_peer_down(peer, event.why.text);

@@ -61,6 +61,7 @@ struct NodeSetup {
   std::vector<Cookie> cookies{cookie_of("PEERPEERPEERPEER")};
   std::size_t unsent_max{128u << 20};
   std::size_t untaken_max{8u << 20};
+  bool start{true};  ///< else the test calls net->start() itself
 };
 
 /// One node. Owner: the test's thread.
@@ -107,7 +108,7 @@ class TestNode {
     const auto bound = server_.start(control);
     EXPECT_TRUE(bound) << bound.error().text;
     port = bound ? *bound : 0;
-    net->start(port);
+    if (setup.start) net->start(port);
   }
   ~TestNode() { stop(); }
   void stop() {
