@@ -80,7 +80,8 @@ std::string framed(pipe::FrameKind kind, std::uint64_t seq, std::string_view pay
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (const auto frame = pipe::decode_frame(bytes)) {
-    const auto again = pipe::decode_frame(pipe::encode_frame(*frame));
+    const std::string encoded = pipe::encode_frame(*frame);
+    const auto again = pipe::decode_frame(encoded);
     FUZZ_CHECK(again && again->seq == frame->seq && again->payload == frame->payload);
   }
   World world;
