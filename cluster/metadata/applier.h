@@ -46,8 +46,7 @@ class Applier {
 
   Applied take() { return std::move(out_); }
 
-  /// True when bindings between these two outlive a restart.
-  static bool is_durable(const Vhost& vhost, const BindingDef& binding);
+  /// False for what ends with its node or connection.
   static bool is_durable(const QueueDef& queue) { return queue.durable && !queue.exclusive; }
   /// Puts a binding into the vhost's two indexes. Owner: the caller has checked it is new.
   static void index_binding(Vhost& vhost, BindingKey key, BindingDef def);

@@ -86,6 +86,15 @@ Result<void> Applier::operator()(const RemoveMember& command) {
 Result<void> Applier::operator()(const DropTransient& command) {
   if (command.home == 0) return make_error(Errc::invalid_argument, "queues of no node");
   erase_queues_of(command.home, true);
+  if (!command.alone) return {};
+  for (auto& [name, vhost] : c_.vhosts_) {
+    std::vector<std::string> transient;
+    for (const auto& [exchange_name, exchange] : vhost.exchanges)
+      if (!exchange.durable) transient.push_back(exchange_name);
+    std::deque<std::string> sources;
+    for (const std::string& exchange_name : transient) erase_exchange(vhost, exchange_name, sources);
+    sweep_auto_delete(vhost, std::move(sources));
+  }
   return {};
 }
 

@@ -68,17 +68,6 @@ Result<void> check_table(const char* what, std::string_view name, const FieldTab
                                 what, name, kShortTextBytes, kTableNesting));
 }
 
-bool Applier::is_durable(const Vhost& vhost, const BindingDef& binding) {
-  const auto source = vhost.exchanges.find(binding.source);
-  if (source == vhost.exchanges.end() || !source->second.durable) return false;
-  if (binding.to_queue) {
-    const auto queue = vhost.queues.find(binding.destination);
-    return queue != vhost.queues.end() && is_durable(queue->second);
-  }
-  const auto exchange = vhost.exchanges.find(binding.destination);
-  return exchange != vhost.exchanges.end() && exchange->second.durable;
-}
-
 void Applier::index_binding(Vhost& vhost, BindingKey key, BindingDef def) {
   vhost.by_destination.insert(
       {key.destination, key.to_queue, key.source, key.routing_key, key.arguments});
@@ -97,7 +86,7 @@ QueueUid Applier::take_uid(QueueUid wanted) {
 
 Applier::Bindings::iterator Applier::erase_binding(Vhost& vhost, Bindings::iterator at) {
   const BindingKey& key = at->first;
-  if (is_durable(vhost, at->second)) erase_row(at->second);
+  erase_row(at->second);
   vhost.by_destination.erase(
       {key.destination, key.to_queue, key.source, key.routing_key, key.arguments});
   effect(BindingDeleted{std::move(at->second)});
@@ -123,7 +112,7 @@ void Applier::erase_queue(Vhost& vhost, const std::string& name,
                           std::deque<std::string>& sources) {
   erase_bindings_to(vhost, name, true, sources);
   const auto at = vhost.queues.find(name);
-  if (is_durable(at->second)) erase_row(at->second);
+  erase_row(at->second);
   c_.queues_by_uid_.erase(at->second.uid);
   effect(QueueDeleted{std::move(at->second)});
   vhost.queues.erase(at);
@@ -136,7 +125,7 @@ void Applier::erase_exchange(Vhost& vhost, const std::string& name,
     at = erase_binding(vhost, at);
   erase_bindings_to(vhost, name, false, sources);
   const auto at = vhost.exchanges.find(name);
-  if (at->second.durable) erase_row(at->second);
+  erase_row(at->second);
   effect(ExchangeDeleted{vhost.def.name, name});
   vhost.exchanges.erase(at);
 }
@@ -164,7 +153,7 @@ Result<void> Applier::operator()(const DeclareExchange& command) {
   if (auto ok = check_short_text("exchange name", def.name); !ok) return ok;
   if (auto ok = check_table("exchange", def.name, def.arguments); !ok) return ok;
   (*vhost)->exchanges.emplace(def.name, def);
-  if (def.durable) put_row(def);
+  put_row(def);
   effect(ExchangePut{def});
   return {};
 }
@@ -208,6 +197,9 @@ Result<void> Applier::operator()(const DeclareQueue& command) {
                                                           def.name, def.vhost, def.uid,
                                                           def.uid >= kUidMax ? "out of range"
                                                                              : "in use"));
+  if (def.home != 0 && !c_.members_.empty() && !c_.members_.contains(def.home))
+    return make_error(Errc::unavailable, fmt::format("queue '{}' in vhost '{}': its node has left the cluster",
+                                                     def.name, def.vhost));
   const auto& limits = (*vhost)->def.limits;
   if (const auto limit = limits.find("max-queues");
       limit != limits.end() && limit->second >= 0 &&
@@ -219,7 +211,7 @@ Result<void> Applier::operator()(const DeclareQueue& command) {
   def.uid = take_uid(def.uid);
   if (!def.exclusive) def.owner_connection = 0;
   c_.queues_by_uid_.emplace(def.uid, std::pair(def.vhost, def.name));
-  if (is_durable(def)) put_row(def);
+  put_row(def);
   effect(QueuePut{def});
   std::string name = def.name;
   queues.emplace(std::move(name), std::move(def));
@@ -269,7 +261,7 @@ Result<void> Applier::operator()(const Bind& command) {
   BindingDef def = normalised(asked);
   BindingKey key = binding_key(def);
   if ((*vhost)->bindings.contains(key)) return {};
-  if (is_durable(**vhost, def)) put_row(def);
+  put_row(def);
   effect(BindingPut{def});
   index_binding(**vhost, std::move(key), std::move(def));
   return {};

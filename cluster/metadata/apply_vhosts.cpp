@@ -57,14 +57,14 @@ Result<void> Applier::operator()(const DeleteVhost& command) {
                       fmt::format("vhost '{}' is protected from deletion", command.name));
   const std::string name = vhost.def.name;
   for (const auto& [key, binding] : vhost.bindings)
-    if (is_durable(vhost, binding)) erase_row(binding);
+    erase_row(binding);
   for (const auto& [key, queue] : vhost.queues) {
-    if (is_durable(queue)) erase_row(queue);
+    erase_row(queue);
     c_.queues_by_uid_.erase(queue.uid);
     effect(QueueDeleted{queue});
   }
   for (const auto& [key, exchange] : vhost.exchanges)
-    if (exchange.durable) erase_row(exchange);
+    erase_row(exchange);
   for (const auto& [key, policy] : vhost.policies) erase_row(policy);
   for (const auto& [key, policy] : vhost.operator_policies) erase_row(policy);
   for (auto at = c_.parameters_.lower_bound({name, ""});

@@ -52,8 +52,9 @@ struct PutCluster { ClusterDef def; };
 struct PutMember { MemberDef def; std::uint64_t replaces{0}; };
 /// A node goes for good, with every queue that lives only there. The last disc node stays.
 struct RemoveMember { std::uint64_t id{0}; };
-/// A node was restarted or is held for dead: its exclusive and transient queues are gone.
-struct DropTransient { std::uint64_t home{0}; };
+/// A node was restarted or is held for dead: its exclusive and transient queues are gone. `alone`: it is
+/// the only one of its cluster, so that transient exchanges are gone too.
+struct DropTransient { std::uint64_t home{0}; bool alone{false}; };
 
 using Command =
     std::variant<PutVhost, DeleteVhost, PutUser, DeleteUser, PutPermission, DeletePermission,
@@ -81,8 +82,8 @@ using Effect = std::variant<VhostPut, VhostDeleted, ExchangePut, ExchangeDeleted
                             QueueDeleted, BindingPut, BindingDeleted, PoliciesChanged, UserChanged,
                             ParametersChanged, MembersChanged>;
 
-/// A durable row that changed: key in storage Keyspace::meta, and its new bytes (nothing = erase).
-/// Transient objects produce none, nor do exclusive queues: both end with their node or connection.
+/// A row that changed: its key, and its new bytes (nothing = erase). All objects have rows: what ends
+/// with its node or connection ends by a command too, as all members must agree when.
 struct RowChange {
   std::string key;
   std::optional<std::string> value;
@@ -127,12 +128,6 @@ struct Vhost {
   bool operator==(const Vhost&) const = default;
 };
 
-/// Which objects `Catalogue::rows` gives.
-enum class RowScope : std::uint8_t {
-  durable,     ///< what a restart of the node brings back
-  everything,  ///< also transient objects, for a member that joins a running cluster
-};
-
 /// Uids are reserved on disc in steps of this many, so that most declares need no row for it.
 inline constexpr QueueUid kUidReservation = 4096;
 
@@ -175,13 +170,17 @@ class Catalogue {
   /// Puts one stored row back at start-up (order does not matter); call `restored()` behind the last.
   /// Errors: corruption (undecodable, or key and value disagree), unsupported (a newer version).
   Result<void> restore_row(std::string_view key, std::string_view value);
-  /// Checks references between the rows, and gives the effects that build everything up.
+  /// Checks references between the rows; gives everything().
   /// Objects whose vhost, queue or exchange is missing are left out and named in restore_problems():
   /// no sequence of commands leaves such rows, so a node that finds any has a damaged store.
   std::vector<Effect> restored();
   const std::vector<std::string>& restore_problems() const { return restore_problems_; }
-  /// All rows, for a snapshot; feeding them to restore_row gives an equal catalogue.
-  std::vector<RowChange> rows(RowScope scope = RowScope::durable) const;
+  /// The effects that build up everything there is, in order.
+  std::vector<Effect> everything() const;
+  /// All rows; feeding them to restore_row gives an equal catalogue.
+  std::vector<RowChange> rows() const;
+  /// The effects that lead from `before` to this catalogue.
+  std::vector<Effect> difference(const Catalogue& before) const;
 
   /// Equal objects; counters are not compared.
   bool operator==(const Catalogue& other) const;

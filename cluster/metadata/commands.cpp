@@ -67,7 +67,10 @@ struct FillCommand {
     to.mutable_put_member()->set_replaces(c.replaces);
   }
   void operator()(const RemoveMember& c) { to.mutable_remove_member()->set_id(c.id); }
-  void operator()(const DropTransient& c) { to.mutable_drop_transient()->set_home(c.home); }
+  void operator()(const DropTransient& c) {
+    to.mutable_drop_transient()->set_home(c.home);
+    to.mutable_drop_transient()->set_alone(c.alone);
+  }
 };
 
 template <class Put, class Message>
@@ -154,7 +157,8 @@ Result<Command> decode_command(std::string_view bytes) {
       return Command(std::move(put));
     }
     case pb::Command::kRemoveMember: return Command(RemoveMember{in.remove_member().id()});
-    case pb::Command::kDropTransient: return Command(DropTransient{in.drop_transient().home()});
+    case pb::Command::kDropTransient: 
+      return Command(DropTransient{in.drop_transient().home(), in.drop_transient().alone()});
     case pb::Command::KIND_NOT_SET: break;
   }
   return make_error(Errc::corruption, "metadata command: of no known kind");

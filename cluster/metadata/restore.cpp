@@ -122,6 +122,10 @@ std::vector<Effect> Catalogue::restored() {
     return true;
   });
 
+  return everything();
+}
+
+std::vector<Effect> Catalogue::everything() const {
   std::vector<Effect> effects;
   for (const auto& [name, user] : users_) effects.emplace_back(UserChanged{name});
   for (const auto& [name, vhost] : vhosts_) {
@@ -139,20 +143,16 @@ std::vector<Effect> Catalogue::restored() {
   return effects;
 }
 
-std::vector<RowChange> Catalogue::rows(RowScope scope) const {
-  const bool all = scope == RowScope::everything;
+std::vector<RowChange> Catalogue::rows() const {
   std::vector<RowChange> out;
   const auto add = [&](const RowObject& object) {
     out.push_back({row_key(object), row_value(object)});
   };
   for (const auto& [name, vhost] : vhosts_) {
     add(vhost.def);
-    for (const auto& [key, exchange] : vhost.exchanges)
-      if (all || exchange.durable) add(exchange);
-    for (const auto& [key, queue] : vhost.queues)
-      if (all || Applier::is_durable(queue)) add(queue);
-    for (const auto& [key, binding] : vhost.bindings)
-      if (all || Applier::is_durable(vhost, binding)) add(binding);
+    for (const auto& [key, exchange] : vhost.exchanges) add(exchange);
+    for (const auto& [key, queue] : vhost.queues) add(queue);
+    for (const auto& [key, binding] : vhost.bindings) add(binding);
     for (const auto& [key, policy] : vhost.policies) add(policy);
     for (const auto& [key, policy] : vhost.operator_policies) add(policy);
   }
@@ -164,8 +164,7 @@ std::vector<RowChange> Catalogue::rows(RowScope scope) const {
     for (const auto& [name, parameter] : group) add(parameter);
   if (cluster_ != ClusterDef{}) add(cluster_);
   for (const auto& [id, member] : members_) add(member);
-  // A joining member counts on from where the others are; a restart skips what may be in use.
-  if (reserved_uid_ > 1) add(UidReservation{all ? next_uid_ : reserved_uid_});
+  if (reserved_uid_ > 1) add(UidReservation{reserved_uid_});
   return out;
 }
 

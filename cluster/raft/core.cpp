@@ -346,6 +346,9 @@ void Core::set_commit(Index index) {
 void Core::restart_election_timer() {
   Millis spread = static_cast<Millis>(prng_.below(static_cast<std::uint64_t>(options_->election_ms)));
   election_at_ = now_ + options_->election_ms + spread;
+  // The only voter has nobody to wait for.
+  bool only = config().voters.size() == 1 && config().is_voter(options_->self) && !config().joint();
+  if (role_ == Role::follower && only) election_at_ = now_;
 }
 
 Millis Core::leader_contact() const {

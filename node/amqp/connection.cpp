@@ -337,8 +337,9 @@ void Connection::on_tick(Millis now) {
   now_ = now;
   if (state_ == ConnectionState::closed) return;
   if (close_deadline_ != 0) {
-    if (now >= close_deadline_) finish();
-    return;
+    if (now < close_deadline_) return;
+    if (close_ok_due_) return closing_done();
+    return finish();
   }
   if (state_ != ConnectionState::running) {
     if (now - started_ >= limits_.handshake_ms) {
@@ -387,6 +388,12 @@ void Connection::close(const AmqpError& error) {
   gate_ = PublishGate::open;
   const Millis wait = heartbeat_s_ == 0 ? kCloseWaitMs : std::min<Millis>(kCloseWaitMs, Millis{heartbeat_s_} * 1000);
   close_deadline_ = now_ + wait;
+}
+
+void Connection::closing_done() {
+  if (!std::exchange(close_ok_due_, false) || state_ != ConnectionState::closing) return;
+  output_.method(0, ConnectionCloseOk{});
+  finish();
 }
 
 void Connection::frame_error(ReplyCode code, std::string text, MethodId method) {

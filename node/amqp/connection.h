@@ -83,8 +83,9 @@ class ConnectionHandler {
   virtual std::optional<AmqpError> open_channel(std::uint16_t number,
                                                 std::unique_ptr<ChannelHandler>& handler) = 0;
   virtual PublishGate publish_gate() = 0;
-  /// All channels are closed and the client is about to hear of it: exclusive queues go now.
-  virtual void on_closing(const std::string& why) = 0;
+  /// All channels are closed and the client is about to hear of it: exclusive queues go now. False:
+  /// the answer to the client's connection.close waits for Connection::closing_done().
+  virtual bool on_closing(const std::string& why) = 0;
   /// A peer that does not speak AMQP 0-9-1, or another failure before login; for the log.
   virtual void on_refused(const std::string& why) = 0;
 };
@@ -113,6 +114,8 @@ class Connection {
 
   /// Sends connection.close and waits for the answer.
   void close(const AmqpError& error);
+  /// What on_closing asked to wait for is over.
+  void closing_done();
   void channel_error(std::uint16_t channel, const AmqpError& error);
   /// A busy channel can go on: frames kept for it are handled before more is read.
   void channel_ready(std::uint16_t channel);
@@ -196,6 +199,7 @@ class Connection {
   bool blocked_told_{false};
   bool ever_published_{false};
   bool close_waits_{false};      // for the inboxes
+  bool close_ok_due_{false};     // the client closes; on_closing asked to wait
   bool deaf_{false};             // frames cannot be told apart any more: input is thrown away
   bool client_wants_blocked_{false};
   std::uint32_t frame_max_;

@@ -4,12 +4,24 @@
 
 namespace warren::amqp {
 
+namespace {
+
+// Longer, and a client that closes would rather believe that we are dead.
+constexpr Millis kCloseOkWaitMs = 5'000;
+
+}  // namespace
+
 void Connection::connection_method(MethodId id, std::string_view arguments) {
   if (id == ConnectionCloseOk::kId && state_ == ConnectionState::closing) return finish();
   if (id == ConnectionClose::kId && state_ != ConnectionState::start) {
     if (state_ != ConnectionState::closing) {
       drop_all_channels();
-      handler_.on_closing("closed by the client");
+      if (!handler_.on_closing("closed by the client")) {
+        state_ = ConnectionState::closing;
+        close_ok_due_ = true;
+        close_deadline_ = now_ + kCloseOkWaitMs;
+        return;
+      }
     }
     output_.method(0, ConnectionCloseOk{});
     return finish();

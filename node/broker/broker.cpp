@@ -17,6 +17,8 @@ namespace {
 /// ever read, and after a crash nobody would own.
 bool is_logged(const metadata::QueueDef& def) { return def.durable && !def.exclusive; }
 
+constexpr Millis kDeleteAgainMs = 1'000;
+
 }  // namespace
 
 Broker::Broker(BrokerEnv& env, BrokerOptions options)
@@ -27,49 +29,53 @@ Broker::~Broker() = default;
 // ---- metadata -----------------------------------------------------------------------------------
 
 void Broker::apply(const metadata::Command& command, std::function<void(Result<void>)> done) {
-  auto told = events_.of_command(command);
+  env_.propose({command}, [done = std::move(done)](std::vector<Result<void>> results) {
+    done(std::move(results.front()));
+  });
+}
+
+void Broker::apply_all(std::vector<metadata::Command> commands, std::function<void(Result<void>)> done) {
+  // A long list goes in pieces: one entry of the log must not hold everybody up.
+  constexpr std::ptrdiff_t kPiece = 1'000;
+  if (commands.empty()) return done({});
+  std::vector<metadata::Command> rest;
+  if (std::ssize(commands) > kPiece) {
+    rest.assign(std::make_move_iterator(commands.begin() + kPiece), std::make_move_iterator(commands.end()));
+    commands.erase(commands.begin() + kPiece, commands.end());
+  }
+  env_.propose(std::move(commands), [this, rest = std::move(rest), done = std::move(done)](
+                                        std::vector<Result<void>> results) mutable {
+    for (auto& result : results)
+      if (!result) return done(std::move(result));
+    apply_all(std::move(rest), std::move(done));
+  });
+}
+
+Result<metadata::Applied> Broker::commit(const metadata::Command& command, bool ours) {
+  const bool tell = ours && !booting_;  // in a cluster, one node tells of it
+  auto told = tell ? events_.of_command(command) : decltype(events_.of_command(command)){};
   auto applied = catalogue_.apply(command);
-  if (!applied) return done(applied.error());
-  carry_out(applied->effects);
+  if (!applied || booting_) return applied;
+  carry_out(applied->effects, tell);
   if (applied->changed)
     for (auto& [key, data] : told) events_.emit(key, std::move(data));
-  env_.persist(std::move(applied->rows), [done = std::move(done)] { done({}); });
+  return applied;
 }
 
-void Broker::apply_all(const std::vector<metadata::Command>& commands,
-                       std::function<void(Result<void>)> done) {
-  std::vector<metadata::RowChange> rows;
-  std::optional<Error> failed;
-  for (const auto& command : commands) {
-    auto applied = catalogue_.apply(command);
-    if (!applied) {
-      failed = applied.error();
-      break;
-    }
-    carry_out(applied->effects);
-    std::move(applied->rows.begin(), applied->rows.end(), std::back_inserter(rows));
-  }
-  if (failed) {
-    env_.persist(std::move(rows), [] {});
-    return done(*failed);
-  }
-  env_.persist(std::move(rows), [done = std::move(done)] { done({}); });
+void Broker::replace(metadata::Catalogue next) {
+  std::swap(catalogue_, next);
+  if (!booting_) carry_out(catalogue_.difference(next), false);
 }
 
-Result<void> Broker::restore_row(std::string_view key, std::string_view value) {
-  return catalogue_.restore_row(key, value);
+void Broker::bring_up() {
+  booting_ = false;
+  carry_out(catalogue_.everything(), false);  // what stood before is no event
 }
 
-void Broker::restored() {
-  restoring_ = true;  // what stood before is no event
-  carry_out(catalogue_.restored());
-  restoring_ = false;
-}
-
-void Broker::carry_out(const std::vector<metadata::Effect>& effects) {
+void Broker::carry_out(const std::vector<metadata::Effect>& effects, bool tell) {
   for (const auto& effect : effects) {
     std::visit([this](const auto& e) { on(e); }, effect);
-    if (!restoring_) events_.of_effect(effect, true);
+    if (tell) events_.of_effect(effect, true);
   }
 }
 
@@ -111,7 +117,13 @@ void Broker::on(const metadata::QueuePut& effect) {
     remotes_.emplace(def.uid, pipes_.remote(def));
     return;
   }
-  if (def.exclusive) exclusive_[def.owner_connection].insert(def.uid);
+  if (def.exclusive) {
+    const auto owner = sessions_.find(def.owner_connection);
+    if (owner != sessions_.end() && !owner->second->over())
+      exclusive_[def.owner_connection].insert(def.uid);
+    else
+      delete_queues({def.uid});  // its connection went while the declare was under way
+  }
   QueueLog* log = is_logged(def) ? env_.open_log(def.uid) : nullptr;
   auto queue = std::make_shared<Queue>(def, settings_for(def), *this, log, budget_, options_.queue);
   queues_.emplace(def.uid, queue);
@@ -133,6 +145,7 @@ void Broker::on(const metadata::QueueDeleted& effect) {
   if (found == queues_.end()) return;
   auto queue = std::move(found->second);
   queues_.erase(found);
+  doomed_.erase(def.uid);
   if (auto owner = exclusive_.find(def.owner_connection); def.exclusive && owner != exclusive_.end())
     owner->second.erase(def.uid);
   timers_.set(def.uid, 0);
@@ -369,13 +382,24 @@ std::optional<std::string> Broker::channel_refused(const Session& session) {
   return std::nullopt;
 }
 
-void Broker::delete_exclusive_queues(std::uint64_t connection) {
-  metadata::DeleteQueues command;
-  auto& owned = exclusive_[connection];
-  command.uids.assign(owned.begin(), owned.end());
-  exclusive_.erase(connection);
-  if (command.uids.empty()) return;
-  apply(command, [](const Result<void>&) {});
+bool Broker::delete_exclusive_queues(std::uint64_t connection, std::function<void()> done) {
+  auto owned = exclusive_.extract(connection);
+  if (owned.empty() || owned.mapped().empty()) return false;
+  delete_queues({owned.mapped().begin(), owned.mapped().end()}, std::move(done));
+  return true;
+}
+
+void Broker::delete_queues(std::vector<metadata::QueueUid> uids, std::function<void()> done) {
+  doomed_.insert(uids.begin(), uids.end());
+  env_.propose({metadata::DeleteQueues{std::move(uids)}},
+               [this, done = std::move(done)](const std::vector<Result<void>>& results) {
+                 // A minority cannot delete: their end comes when it can.
+                 if (!results.front() && !std::exchange(delete_again_, true)) {
+                   timers_.set(0, env_.steady_ms() + kDeleteAgainMs);
+                   env_.want_turn();
+                 }
+                 if (done) done();
+               });
 }
 
 void Broker::touch(Session& session) {
@@ -421,8 +445,7 @@ void Broker::want_timer(QueueEndpoint& queue, Millis at) {
 }
 
 void Broker::want_delete(QueueEndpoint& queue, std::string_view) {
-  const auto& def = queue.def();
-  apply(metadata::DeleteQueue{def.vhost, def.name, def.uid}, [](const Result<void>&) {});
+  if (!doomed_.contains(queue.def().uid)) delete_queues({queue.def().uid});
 }
 
 void Broker::end_turn() {
@@ -454,8 +477,11 @@ void Broker::end_turn() {
 }
 
 Millis Broker::on_time(Millis now) {
-  for (const std::uint64_t uid : timers_.take_due(now))
+  for (const std::uint64_t uid : timers_.take_due(now)) {
+    if (uid == 0 && std::exchange(delete_again_, false) && !doomed_.empty())
+      delete_queues({doomed_.begin(), doomed_.end()});
     if (auto queue = this->queue(uid)) queue->on_timer();
+  }
   return timers_.next();
 }
 

@@ -3,7 +3,7 @@
 // the sessions that use them, wired together.
 
 #include "base/log.h"
-#include "cluster/metadata/catalogue.h"
+#include "cluster/metadata/owner.h"
 #include "node/access/access.h"
 #include "node/broker/policy.h"
 #include "node/broker/alarms.h"
@@ -36,9 +36,14 @@ class BrokerEnv {
   virtual Millis wall_ms() const = 0;
   virtual Millis steady_ms() const = 0;
   virtual void random(std::span<char> into) = 0;
-  /// Makes rows durable. `done` comes in order of the calls, at once when there is nothing to write
-  /// and nothing under way. A failure never comes back: it stops the node.
-  virtual void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) = 0;
+  /// Brings commands before all nodes, as one: they are carried out in order until the first that
+  /// fails. When they are committed, Broker::commit is called for each, in the order that all nodes
+  /// have; then `done` gets a result per command, or the error that kept them from it.
+  virtual void propose(std::vector<metadata::Command> commands,
+                       std::function<void(std::vector<Result<void>>)> done) = 0;
+  /// `done` when everything given to logs is durable; at once when nothing is under way. A failure
+  /// never comes back: it stops the node.
+  virtual void when_durable(std::function<void()> done) = 0;
   /// The log of a durable queue; then the queue that answers are for, which is brought up from what
   /// the log holds; and its end. `retire`: the queue is deleted, its rows are dead.
   virtual QueueLog* open_log(metadata::QueueUid uid) = 0;
@@ -87,30 +92,34 @@ struct VhostRuntime {
 
 /// Owner: one thread. Sessions and queues call in; nothing here blocks.
 /// Invariants: 1. queues_ holds exactly the catalogue's queues that live on this node;
-///             2. every effect of an apply has been carried out before its `done` is called.
-class Broker final : public QueueHost, private pipe::PipeHost {
+///             2. every effect of a command has been carried out before its `done` is called;
+///             3. the catalogue changes in commit() and replace() only.
+class Broker final : public QueueHost, public metadata::CatalogueOwner, private pipe::PipeHost {
  public:
   Broker(BrokerEnv& env, BrokerOptions options);
   ~Broker() override;
 
   // ---- metadata ----
-  const metadata::Catalogue& catalogue() const { return catalogue_; }
+  const metadata::Catalogue& catalogue() const override { return catalogue_; }
   access::Access& access() { return access_; }
   const BrokerOptions& options() const { return options_; }
   BrokerOptions& mutable_options() { return options_; }
-  /// Applies a command at once; `done` comes when it is durable (or with the error, at once).
+  /// Proposes a command; `done` when it is committed and carried out here, or with the error.
   void apply(const metadata::Command& command, std::function<void(Result<void>)> done);
-  /// Applies several: the effects at once, one answer, as `apply`. Stops at the first error; what
-  /// was before it stays.
-  void apply_all(const std::vector<metadata::Command>& commands,
-                 std::function<void(Result<void>)> done);
-  /// `done` comes when everything applied so far is durable.
-  void when_durable(std::function<void()> done) { env_.persist({}, std::move(done)); }
+  /// Proposes several; one answer, as `apply`. Stops at the first error; what was before it stays.
+  void apply_all(std::vector<metadata::Command> commands, std::function<void(Result<void>)> done);
+  /// `done` when everything given to logs so far is durable.
+  void when_durable(std::function<void()> done) { env_.when_durable(std::move(done)); }
   /// Told when the cluster's nodes or its name changed.
   void on_members(std::function<void()> hook) { members_hook_ = std::move(hook); }
-  /// Start-up: one stored row, then restored(); queues are made but their logs not yet replayed.
-  Result<void> restore_row(std::string_view key, std::string_view value);
-  void restored();
+  /// Start-up: until bring_up(), commands and catalogues are taken without effects.
+  void begin_boot() { booting_ = true; }
+  /// Makes everything that the catalogue holds; the env recovers the logs of queues.
+  void bring_up();
+
+  // ---- metadata::CatalogueOwner
+  Result<metadata::Applied> commit(const metadata::Command& command, bool ours) override;
+  void replace(metadata::Catalogue next) override;
 
   // ---- look-up ----
   VhostRuntime* vhost(std::string_view name);
@@ -160,7 +169,9 @@ class Broker final : public QueueHost, private pipe::PipeHost {
   /// Why one more connection or channel is refused (CON-16, CON-18); nothing = it is not.
   std::optional<std::string> connection_refused(const VhostRuntime& vhost, const std::string& user);
   std::optional<std::string> channel_refused(const Session& session);
-  void delete_exclusive_queues(std::uint64_t connection);
+  /// False: nothing to do. Else `done` comes once, when they are gone (or cannot be deleted now; then
+  /// that is tried again until they are).
+  bool delete_exclusive_queues(std::uint64_t connection, std::function<void()> done);
   std::uint64_t channel_count() const { return channel_count_; }
   void count_channel(int by) { channel_count_ += static_cast<std::uint64_t>(by); }
   /// Wants a flush of its confirms and output at the end of the turn.
@@ -215,7 +226,9 @@ class Broker final : public QueueHost, private pipe::PipeHost {
   Logger& pipe_log() override { return env_.log(); }
   void tell_alarms();
 
-  void carry_out(const std::vector<metadata::Effect>& effects);
+  void carry_out(const std::vector<metadata::Effect>& effects, bool tell);
+  /// Queues whose life ended here: proposed until it is so.
+  void delete_queues(std::vector<metadata::QueueUid> uids, std::function<void()> done = {});
   void on(const metadata::VhostPut& effect);
   void on(const metadata::VhostDeleted& effect);
   void on(const metadata::ExchangePut& effect);
@@ -247,7 +260,9 @@ class Broker final : public QueueHost, private pipe::PipeHost {
   HolderId next_holder_{1};
   std::uint64_t epoch_{1};
   bool flow_closed_{false};
-  bool restoring_{false};
+  bool booting_{false};
+  std::set<metadata::QueueUid> doomed_;  // their deletion is proposed, or will be again
+  bool delete_again_{false};             // when the timer of uid 0 comes
   ReplyRegistry replies_;
   Alarms alarms_;
   bool pipes_due_{false};

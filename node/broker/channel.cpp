@@ -158,21 +158,17 @@ std::function<void()> Channel::suspend() {
 
 void Channel::apply(const metadata::Command& command, MethodId method, std::function<void()> then) {
   auto resume = suspend();
-  broker_.apply(command, [this, alive = alive(), method, then = std::move(then),
+  const bool deletes = std::holds_alternative<metadata::DeleteQueue>(command) ||
+                       std::holds_alternative<metadata::DeleteExchange>(command);
+  broker_.apply(command, [this, alive = alive(), method, deletes, then = std::move(then),
                           resume = std::move(resume)](Result<void> result) {
     if (alive.expired()) return;
-    if (!result)
+    // Somebody else was quicker: gone is what was asked for.
+    const bool gone = deletes && !result && result.error().code == Errc::not_found;
+    if (!result && !gone)
       error(result.error(), method);
     else
       then();
-    resume();
-  });
-}
-
-void Channel::when_durable(std::function<void()> then) {
-  broker_.when_durable([alive = alive(), then = std::move(then), resume = suspend()] {
-    if (alive.expired()) return;
-    then();
     resume();
   });
 }

@@ -188,10 +188,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   }
   void error(amqp::ReplyCode code, std::string text, amqp::MethodId method);
   void error(const Error& error, amqp::MethodId method);
-  /// Applies a command; `then` runs when it is durable, later frames wait.
+  /// Proposes a command; `then` runs when it is carried out, later frames wait.
   void apply(const metadata::Command& command, amqp::MethodId method, std::function<void()> then);
-  /// `then` runs when everything applied so far is durable; later frames wait.
-  void when_durable(std::function<void()> then);
   /// Later frames wait until the returned function has been called (once).
   std::function<void()> suspend();
   std::weak_ptr<char> alive() const { return alive_; }

@@ -103,7 +103,7 @@ void Channel::on_exchange_declare(std::string_view arguments) {
     return error(ReplyCode::precondition_failed, "invalid exchange type '" + def.type + "'", id);
   if (existing != nullptr) {
     if (auto same = check_equivalence(*existing, def); !same) return error(same.error(), id);
-    return when_durable(ok);
+    return ok();
   }
   if (name.starts_with("amq."))
     return error(ReplyCode::access_refused,
@@ -131,7 +131,7 @@ void Channel::on_exchange_delete(std::string_view arguments) {
   const auto ok = [this, no_wait] {
     if (!no_wait) reply(amqp::ExchangeDeleteOk{});
   };
-  if (broker_.catalogue().find_exchange(vhost_name(), name) == nullptr) return when_durable(ok);
+  if (broker_.catalogue().find_exchange(vhost_name(), name) == nullptr) return ok();
   apply(metadata::DeleteExchange{vhost_name(), name, method.if_unused}, method.kId, ok);
 }
 
@@ -207,7 +207,7 @@ void Channel::on_queue_declare(std::string_view arguments) {
     }
     existing->touched();
     last_queue_ = name;
-    return when_durable([this, name, no_wait] { reply_declare(name, no_wait); });
+    return reply_declare(name, no_wait);
   }
   create_queue(std::move(def), no_wait);
 }
@@ -376,7 +376,7 @@ void Channel::on_queue_delete(std::string_view arguments) {
     if (!no_wait) reply(done);
   };
   auto queue = broker_.endpoint(vhost_name(), name);
-  if (!queue) return when_durable([ok] { ok(0); });  // its deletion may be on its way
+  if (!queue) return ok(0);
   if (!own_queue(queue->def(), id)) return;
   if (!queue->reachable()) return queue_error(QueueError::home_down, queue->def(), id);
   if (queue->def().type == metadata::QueueType::quorum && (method.if_unused || method.if_empty))

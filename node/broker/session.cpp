@@ -160,22 +160,30 @@ amqp::PublishGate Session::publish_gate() {
 
 // ---- life ---------------------------------------------------------------------------------------
 
-void Session::on_closing(const std::string& why) {
-  if (closing_seen_) return;
+bool Session::on_closing(const std::string& why) {
+  if (closing_seen_) return true;
   closing_seen_ = true;
+  bool over = true;
   if (opened_) {
-    broker_.delete_exclusive_queues(id_);
+    over = !broker_.delete_exclusive_queues(id_, [&broker = broker_, id = id_] {
+      auto session = broker.sessions().find(id);
+      if (session == broker.sessions().end()) return;
+      session->second->connection().closing_done();
+      session->second->touch();
+    });
     if (VhostRuntime* runtime = vhost()) --runtime->connections;
     broker_.connection_closed(*this);
   }
-  if (!heard_)
-    return broker_.log().debug(LogArea::connection, "connection {} ended before its first byte: {}",
-                               name_, why);
+  if (!heard_) {
+    broker_.log().debug(LogArea::connection, "connection {} ended before its first byte: {}", name_, why);
+    return over;
+  }
   const LogLevel level = why == "closed by the client" ? LogLevel::info
                          : why.starts_with("error on") ? LogLevel::error : LogLevel::warning;
   broker_.log().log(level, LogArea::connection,
                     "closing AMQP connection {} (vhost: '{}', user: '{}'): {}", name_, vhost_name_,
                     user_, why);
+  return over;
 }
 
 void Session::on_refused(const std::string& why) {

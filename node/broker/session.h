@@ -58,6 +58,8 @@ class Session final : public amqp::ConnectionHandler {
   /// starting, tuning, opening, running, blocking, blocked, flow, closing, closed (CON-28).
   const char* state_name() const;
   std::string user_provided_name() const;
+  /// Closing or closed, for whatever reason: what it owned is gone or going.
+  bool over() const { return closing_seen_; }
 
   /// Room for more deliveries in the output.
   bool output_open() const { return output_bytes() < kOutputHigh; }
@@ -96,7 +98,7 @@ class Session final : public amqp::ConnectionHandler {
   std::optional<amqp::AmqpError> open_channel(std::uint16_t number,
                                               std::unique_ptr<amqp::ChannelHandler>& handler) override;
   amqp::PublishGate publish_gate() override;
-  void on_closing(const std::string& why) override;
+  bool on_closing(const std::string& why) override;
   void on_refused(const std::string& why) override;
 
  private:

@@ -22,9 +22,10 @@ void stop_app(AdminCall& call) {
 }
 
 void start_app(AdminCall& call) {
-  auto started = call.node.start_app();
-  if (!started) return call.sink->fail(started.error().code, started.error().text);
-  done(call);
+  call.node.start_app([sink = call.sink](const Result<void>& started) {
+    if (!started) return sink->fail(started.error().code, started.error().text);
+    sink->done(json::object{});
+  });
 }
 
 void is_running(AdminCall& call) {

@@ -32,10 +32,11 @@ std::uint64_t positive_or_none(std::int64_t value) {
 
 }  // namespace
 
-App::App(Loop& loop, const config::Settings& settings, Logger& log,
+App::App(Loop& loop, const config::Settings& settings, AppIdentity identity, Logger& log,
          std::function<void(const Error&)> on_failure)
     : loop_(loop),
       settings_(settings),
+      identity_(identity),
       log_(log),
       on_failure_(std::move(on_failure)),
       monitor_(settings.alarms, settings.data_dir),
@@ -47,26 +48,72 @@ App::~App() = default;
 
 // ---- start --------------------------------------------------------------------------------------
 
-Result<void> App::start() {
+void App::start(std::function<void(Result<void>)> done) {
+  start_done_ = std::move(done);
   loop_.refresh();
-  if (auto opened = open_store(); !opened) return opened;
+  if (auto opened = open_store(); !opened) return started(opened);
   journal_ = std::make_unique<Journal>(loop_, *store_, *committer_, on_failure_);
   journal_->on_progress([this] { broker_->check_flow(); });
   // Asked just before log rows reach a file: what is dead by then is never written there.
   store_->on_floors_wanted([this] { loop_.post([this] { write_checkpoints(); }); });
   broker_ = std::make_unique<broker::Broker>(*this, broker_options());
+  broker_->begin_boot();
   loop_.on_turn([this] { turn(); });
-  Result<void> up = bring_up();
-  if (up) up = seed();
-  if (up) up = open_listeners();
-  if (!up) {
-    listeners_.clear();
-    committer_->stop();
-    store_->close();
-    return up;
+  if (auto opened = open_group(); !opened) return started(opened);
+  group_->boot(
+      [this](const Result<void>& result) {
+        // Inside the group's turn, which must not see the app change under it.
+        loop_.post([this, result] {
+          if (!start_done_) return;
+          Result<void> up = result ? bring_up() : result;
+          if (!up) return started(up);
+          fresh_ = broker_->catalogue().users().empty() && broker_->catalogue().vhosts().empty();
+          load_definitions(0);
+        });
+      },
+      [this](const std::string& why) {
+        log_.info(LogArea::cluster, "waiting for the cluster's metadata: {}", why);
+      });
+}
+
+void App::started(Result<void> result) {
+  auto done = std::exchange(start_done_, nullptr);
+  if (!done) return;
+  if (result) result = open_listeners();
+  if (result) {
+    tick();
+    return done(std::move(result));
   }
-  tick();
-  return {};
+  listeners_.clear();
+  down_ = true;
+  if (group_) group_->stop();
+  if (committer_) committer_->stop();
+  if (store_) {
+    store_->on_floors_wanted(nullptr);
+    store_->close();
+  }
+  done(std::move(result));
+}
+
+Result<void> App::open_group() {
+  GroupOptions options;
+  options.self = identity_.self;
+  options.cluster = identity_.cluster;
+  options.incarnation = identity_.incarnation;
+  options.ram = settings_.cluster.ram_node;
+  options.timeout_ms = settings_.cluster.metadata_timeout_ms;
+  options.cluster_settings = settings_.cluster;
+  random({reinterpret_cast<char*>(&options.seed), sizeof options.seed});
+  group_ = std::make_unique<MetadataGroup>(
+      std::move(options), MetadataGroup::Links{loop_, *store_, *committer_, *broker_, identity_.consensus,
+                                               identity_.metadata, log_, on_failure_});
+  group_->names([this](raft::NodeId id) {
+    const auto* member = broker_->catalogue().find_member(id.value);
+    return member == nullptr ? std::string() : member->name;
+  });
+  if (auto opened = group_->open(); !opened) return opened;
+  if (group_->has_group()) return {};
+  return identity_.joins ? group_->join() : group_->found();
 }
 
 Result<void> App::open_store() {
@@ -90,29 +137,33 @@ Result<void> App::open_store() {
   return {};
 }
 
-/// Catalogue first, then each durable queue from its checkpoint and the records behind it.
+/// The catalogue is complete: now each durable queue from its checkpoint and the records behind it.
 Result<void> App::bring_up() {
   restoring_ = true;
-  auto rows = store_->scan(Keyspace::meta, {}, {});
-  if (!rows) return rows.error();
-  for (; (*rows)->valid(); (*rows)->next())
-    if (auto restored = broker_->restore_row((*rows)->key(), (*rows)->value()); !restored) return restored;
-  if (auto status = (*rows)->status(); !status) return status;
-  broker_->restored();
+  broker_->bring_up();
   restoring_ = false;
   if (restore_error_) return *restore_error_;
-  rows->reset();
   if (auto swept = journal_->sweep_retired(); !swept) return swept;
+  // What was deleted while this node was down, or just before it fell.
+  auto retired = journal_->retire_others([this](storage::GroupUid uid) {
+    return uid >= kMetadataGroup || broker_->queues().contains(uid);
+  });
+  if (!retired) return retired;
   store_->floors_loaded();
   return {};
 }
 
 /// First start: the default virtual host and user (ACC-01), or the definitions instead.
-Result<void> App::seed() {
-  const bool fresh = broker_->catalogue().users().empty() && broker_->catalogue().vhosts().empty();
-  for (const auto& path : settings_.definitions)
-    if (auto loaded = load_definitions(path); !loaded) return loaded;
-  if (!fresh || !broker_->catalogue().users().empty()) return {};
+void App::seed() {
+  if (!fresh_ || !broker_->catalogue().users().empty()) return started({});
+  auto commands = default_objects();
+  if (!commands) return started(commands.error());
+  broker_->apply_all(std::move(*commands), [this](const Result<void>& result) {
+    loop_.post([this, result] { started(result); });
+  });
+}
+
+Result<std::vector<metadata::Command>> App::default_objects() {
   const auto& access = settings_.access;
   metadata::UserDef user;
   user.name = access.default_user;
@@ -135,15 +186,14 @@ Result<void> App::seed() {
   commands.push_back(metadata::PutPermission{{access.default_user, access.default_vhost,
                                               access.default_configure, access.default_write,
                                               access.default_read}});
-  // Errors come at once, that it is durable later.
-  auto outcome = std::make_shared<Result<void>>();
-  broker_->apply_all(commands, [outcome](const Result<void>& result) {
-    if (!result) *outcome = result;
-  });
-  return *outcome;
+  return commands;
 }
 
-Result<void> App::load_definitions(const std::string& path) {
+/// Each file or folder behind the one before it, as later ones may refer to earlier ones.
+void App::load_definitions(std::size_t next) {
+  if (!start_done_) return;
+  if (next == settings_.definitions.size()) return seed();
+  const std::string& path = settings_.definitions[next];
   broker::ImportOptions options;
   options.random = [this](std::span<std::uint8_t> into) {
     random({reinterpret_cast<char*>(into.data()), into.size()});
@@ -151,14 +201,15 @@ Result<void> App::load_definitions(const std::string& path) {
   options.password_hashing = settings_.access.password_hashing;
   options.default_queue_type = broker_->options().default_queue_type;
   auto commands = read_definitions_path(path, broker_->catalogue(), options);
-  if (!commands) return commands.error();
-  auto failed = std::make_shared<std::optional<Error>>();
-  broker_->apply_all(*commands, [failed](const Result<void>& result) {
-    if (!result) *failed = result.error();
+  if (!commands) return started(commands.error());
+  broker_->apply_all(std::move(*commands), [this, next, &path](const Result<void>& result) {
+    loop_.post([this, next, &path, result] {
+      if (!result)
+        return started(make_error(result.error().code, "definitions " + path + ": " + result.error().text));
+      log_.info(LogArea::general, "definitions of {} loaded", path);
+      load_definitions(next + 1);
+    });
   });
-  if (*failed) return make_error((*failed)->code, "definitions " + path + ": " + (*failed)->text);
-  log_.info(LogArea::general, "definitions of {} loaded", path);
-  return {};
 }
 
 Result<void> App::open_listeners() {
@@ -201,20 +252,20 @@ metadata::DeclareExchange own_exchange(const char* name) {
 
 }  // namespace
 
-Result<void> App::apply_plugins(const std::vector<std::string>& enabled) {
-  Result<void> outcome;
-  if (broker_->vhost("/") == nullptr) return outcome;
-  const auto keep = [&outcome](const Result<void>& result) {
-    if (!result) outcome = result;
+void App::apply_plugins(const std::vector<std::string>& enabled) {
+  if (broker_->vhost("/") == nullptr) return;
+  const auto propose = [this](metadata::Command command) {
+    broker_->apply(command, [this](const Result<void>& result) {
+      if (!result) log_.error(LogArea::general, "plugins: {}", result.error().text);
+    });
   };
   const std::string name(broker::kEventExchange);
   const bool wanted = std::find(enabled.begin(), enabled.end(), "rabbitmq_event_exchange") != enabled.end();
   const bool there = broker_->catalogue().find_exchange("/", name) != nullptr;
-  if (wanted && !there) broker_->apply(own_exchange(name.c_str()), keep);
-  if (!wanted && there) broker_->apply(metadata::DeleteExchange{"/", name, false}, keep);
+  if (wanted && !there) propose(own_exchange(name.c_str()));
+  if (!wanted && there) propose(metadata::DeleteExchange{"/", name, false});
   if (settings_.logs.exchange.on && broker_->catalogue().find_exchange("/", "amq.rabbitmq.log") == nullptr)
-    broker_->apply(own_exchange("amq.rabbitmq.log"), keep);
-  return outcome;
+    propose(own_exchange("amq.rabbitmq.log"));
 }
 
 void App::publish_log_line(LogLevel level, std::string line) {
@@ -236,6 +287,7 @@ Result<void> App::resume_listeners() { return listeners_.empty() ? open_listener
 
 broker::BrokerOptions App::broker_options() const {
   broker::BrokerOptions options;
+  options.self = identity_.self.value;
   options.node_name = settings_.node_name;
   options.cluster_name = settings_.cluster.name.empty() ? settings_.node_name : settings_.cluster.name;
   options.max_message_size = static_cast<std::uint64_t>(settings_.queues.max_message_size);
@@ -278,6 +330,7 @@ amqp::ConnectionLimits App::connection_limits() const {
 void App::turn() {
   if (down_) return;
   broker_->end_turn();
+  group_->turn();
   journal_->flush();
   if (journal_->lazy_waiting() && !lazy_armed_) {
     lazy_armed_ = true;
@@ -344,6 +397,8 @@ void App::check_resources() {
 // ---- stop ---------------------------------------------------------------------------------------
 
 void App::stop(std::function<void()> done) {
+  if (start_done_) started(make_error(Errc::unavailable, "the app was stopped while it started"));
+  if (down_) return done();
   stopped_ = std::move(done);
   stopping_ = true;
   suspend_listeners();
@@ -363,7 +418,12 @@ void App::write_checkpoints() {
   if (stopping_) return;
   for (const auto& [uid, queue] : broker_->queues())
     if (queue->def().durable) queue->checkpoint();
-  journal_->persist({}, [this] { store_->floors_current(); });
+  auto both = std::make_shared<int>(2);
+  const auto done = [this, both] {
+    if (--*both == 0) store_->floors_current();
+  };
+  group_->replica().write_checkpoints(done);
+  journal_->when_durable(done);
   loop_.want_turn();
 }
 
@@ -376,10 +436,12 @@ void App::finish_stop() {
   for (auto& [key, session] : sockets_->sessions) all.push_back(session);
   for (auto& session : all) session->drop("shutdown");
   broker_->end_turn();
+  group_->turn();
   for (const auto& [uid, queue] : broker_->queues())
     if (queue->def().durable) queue->checkpoint();
   journal_->flush_lazy();
   down_ = true;
+  group_->stop();
   committer_->stop();
   // Completions of the last batches are on their way here; the app may go only behind them.
   if (!journal_->waiting()) return close_store();
@@ -409,8 +471,12 @@ void App::random(std::span<char> into) {
   }
 }
 
-void App::persist(std::vector<metadata::RowChange> rows, std::function<void()> done) {
-  journal_->persist(std::move(rows), std::move(done));
+void App::propose(std::vector<metadata::Command> commands,
+                  std::function<void(std::vector<Result<void>>)> done) {
+  for (auto& command : commands)
+    if (auto* declare = std::get_if<metadata::DeclareQueue>(&command); declare && declare->def.home == 0)
+      declare->def.home = identity_.self.value;
+  group_->propose(commands, std::move(done));
 }
 
 broker::QueueLog* App::open_log(metadata::QueueUid uid) { return &journal_->open(uid); }

@@ -7,6 +7,7 @@
 #include "node/config/settings.h"
 #include "node/server/journal.h"
 #include "node/server/listener.h"
+#include "node/server/metadata_group.h"
 #include "node/server/resource_monitor.h"
 #include "node/server/socket_session.h"
 
@@ -19,25 +20,37 @@
 
 namespace warren::server {
 
+/// Who this node is, and how it finds the others.
+struct AppIdentity {
+  raft::NodeId self{1};
+  std::uint64_t cluster{1};
+  std::uint64_t incarnation{1};  ///< another one for each start of an app
+  bool joins{false};             ///< a cluster's members will send the catalogue: nothing is founded
+  replica::Transport* consensus{nullptr};  ///< null = alone
+  replica::Transport* metadata{nullptr};
+};
+
 /// Owner: the loop's thread.
-/// Order: start() opens the store, brings the catalogue and the queues up, then the listeners; stop()
-/// goes the other way round.
+/// Order: start() opens the store and waits until this node knows everything that is committed; then it
+/// brings the queues up, and then the listeners. stop() goes the other way round.
 class App final : public broker::BrokerEnv {
  public:
-  App(Loop& loop, const config::Settings& settings, Logger& log,
+  App(Loop& loop, const config::Settings& settings, AppIdentity identity, Logger& log,
       std::function<void(const Error&)> on_failure);
   ~App() override;
 
-  /// Errors: what the store, the definitions or a listener says; the app is then stopped.
-  Result<void> start();
+  /// `done` comes once, perhaps at once. Errors: what the store, the definitions or a listener says; the
+  /// app is then stopped, apart from `unavailable`: stop() came first.
+  void start(std::function<void(Result<void>)> done);
   /// Tells clients (320), writes checkpoints, closes the store. `done` comes when all is closed.
   void stop(std::function<void()> done);
 
+  MetadataGroup& group() { return *group_; }
   broker::Broker& broker() { return *broker_; }
   const config::Settings& settings() const { return settings_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   /// Plugins that this server has something for: rabbitmq_event_exchange makes its exchange.
-  Result<void> apply_plugins(const std::vector<std::string>& enabled);
+  void apply_plugins(const std::vector<std::string>& enabled);
   /// A line for the log exchange, while `log.exchange` is on. From the loop's thread.
   void publish_log_line(LogLevel level, std::string line);
   void suspend_listeners();
@@ -51,7 +64,9 @@ class App final : public broker::BrokerEnv {
   Millis wall_ms() const override { return loop_.wall_ms(); }
   Millis steady_ms() const override { return loop_.steady_ms(); }
   void random(std::span<char> into) override;
-  void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) override;
+  void propose(std::vector<metadata::Command> commands,
+               std::function<void(std::vector<Result<void>>)> done) override;
+  void when_durable(std::function<void()> done) override { journal_->when_durable(std::move(done)); }
   broker::QueueLog* open_log(metadata::QueueUid uid) override;
   void attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> queue) override;
   void close_log(metadata::QueueUid uid, bool retire) override;
@@ -61,9 +76,13 @@ class App final : public broker::BrokerEnv {
 
  private:
   Result<void> open_store();
+  Result<void> open_group();
   Result<void> bring_up();
-  Result<void> seed();
-  Result<void> load_definitions(const std::string& path);
+  void seed();
+  Result<std::vector<metadata::Command>> default_objects();
+  void load_definitions(std::size_t next);
+  /// The end of start().
+  void started(Result<void> result);
   Result<void> open_listeners();
   broker::BrokerOptions broker_options() const;
   amqp::ConnectionLimits connection_limits() const;
@@ -76,12 +95,14 @@ class App final : public broker::BrokerEnv {
 
   Loop& loop_;
   const config::Settings& settings_;
+  const AppIdentity identity_;
   Logger& log_;
   std::function<void(const Error&)> on_failure_;
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<storage::Committer> committer_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<broker::Broker> broker_;
+  std::unique_ptr<MetadataGroup> group_;
   std::unique_ptr<SocketShared> sockets_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   ResourceMonitor monitor_;
@@ -91,10 +112,12 @@ class App final : public broker::BrokerEnv {
   Millis timer_at_{0};
   bool lazy_armed_{false};
   bool restoring_{false};
+  bool fresh_{false};  // nothing was in the catalogue
   bool stopping_{false};
   bool down_{false};  // the committer has stopped: nothing may be written any more
   int stop_ticks_{0};
   std::optional<Error> restore_error_;
+  std::function<void(Result<void>)> start_done_;
   std::function<void()> stopped_;
 };
 

@@ -224,6 +224,44 @@ Result<void> Journal::sweep_retired() {
   return (*states)->status();
 }
 
+Result<void> Journal::retire_others(const std::function<bool(storage::GroupUid)>& known) {
+  std::set<storage::GroupUid> gone, retired;
+  auto states = store_.scan(Keyspace::hard_state, {}, {});
+  if (!states) return states.error();
+  for (; (*states)->valid(); (*states)->next()) {
+    if ((*states)->key().size() != 8) continue;
+    const auto uid = load_be<std::uint64_t>((*states)->key().data());
+    if ((*states)->value() == kRetired)
+      retired.insert(uid);
+    else if (uid != 0 && !known(uid))
+      gone.insert(uid);
+  }
+  if (auto status = (*states)->status(); !status) return status;
+  // A log without a checkpoint has no row: from one log to the next.
+  for (storage::GroupUid at = 0;;) {
+    auto entries = store_.scan(Keyspace::log, storage::log_key(at, 0), {});
+    if (!entries) return entries.error();
+    if (!(*entries)->valid()) {
+      if (auto status = (*entries)->status(); !status) return status;
+      break;
+    }
+    const auto uid = load_be<std::uint64_t>((*entries)->key().data());
+    if (!known(uid) && !retired.contains(uid)) gone.insert(uid);
+    if (uid == ~storage::GroupUid{0}) break;
+    at = uid + 1;
+  }
+  for (const auto uid : gone) {
+    batch_.put(Keyspace::hard_state, hard_state_key(uid), std::string(kRetired));
+    if (auto erased = erase_state(uid); !erased) return erased;
+    open_.retired.push_back(uid);
+  }
+  if (!gone.empty()) {
+    must_sync_ = true;
+    loop_.want_turn();
+  }
+  return {};
+}
+
 Result<void> Journal::erase_state(storage::GroupUid uid) {
   auto rows = store_.scan(Keyspace::queue_state, queue_state_key(uid, {}), queue_state_key(uid + 1, {}));
   if (!rows) return rows.error();

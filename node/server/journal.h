@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 namespace warren::server {
@@ -54,6 +55,8 @@ class Journal {
           std::function<void(const Error&)> on_failure);
 
   void persist(std::vector<metadata::RowChange> rows, std::function<void()> done);
+  /// `done` when all that was given to logs is durable; at once when nothing is under way.
+  void when_durable(std::function<void()> done) { persist({}, std::move(done)); }
   LocalLog& open(storage::GroupUid uid);
   void close(storage::GroupUid uid, bool retire);
   LocalLog* find(storage::GroupUid uid) const;
@@ -63,6 +66,8 @@ class Journal {
   /// Start-up: tells the store of deleted queues whose records it still holds, and forgets those
   /// of which nothing is left.
   Result<void> sweep_retired();
+  /// Start-up: deletes logs of queues that are not `known` any more.
+  Result<void> retire_others(const std::function<bool(storage::GroupUid)>& known);
   /// Hands the gathered batch to the committer. At the end of each turn.
   void flush();
   /// As flush, also when only lazy records wait. From a timer.

@@ -44,16 +44,20 @@ int Node::run() {
   }
   print_banner();
   await_signals();
-  if (auto started = start_app(); !started) {
-    fail(started.error());
-    return exit_code_;
-  }
-  write_pid_file();
-  booting_ = false;
-  std::printf(" completed with 0 plugins.\n");
-  std::fflush(stdout);
-  log_->info(LogArea::general, "Server startup complete; node {} is up", settings_.node_name);
+  start_app([this](const Result<void>& started) {
+    booting_ = false;
+    if (stopping_) return;
+    if (!started) {
+      fail(started.error());
+      return loop_.stop();
+    }
+    write_pid_file();
+    std::printf(" completed with 0 plugins.\n");
+    std::fflush(stdout);
+    log_->info(LogArea::general, "Server startup complete; node {} is up", settings_.node_name);
+  });
   loop_.run();
+  if (exit_code_ != 0) return exit_code_;
   control_->stop();
   if (!settings_.keep_pid_file) {
     std::error_code ignored;
@@ -175,29 +179,51 @@ void Node::fail(const Error& error) {
   if (control_) control_->stop();
 }
 
-Result<void> Node::start_app() {
-  if (app_running_) return {};
-  app_ = std::make_unique<App>(loop_, settings_, *log_, [this](const Error& error) {
+void Node::start_app(std::function<void(Result<void>)> done) {
+  if (app_running_) return done({});
+  start_waiters_.push_back(std::move(done));
+  if (app_) return;  // on its way
+  if (started_before_) {
+    // What the last app proposed must not be taken for the first proposals of this one.
+    ++state_.incarnation;
+    if (auto written = membership::StateFile(settings_.data_dir).write(state_); !written)
+      return app_started(written);
+  }
+  started_before_ = true;
+  AppIdentity identity;
+  identity.self = raft::NodeId(membership::member_number(state_.node_id));
+  identity.cluster = membership::cluster_number(state_.founded() ? state_.cluster_id : state_.node_id);
+  identity.incarnation = state_.incarnation;
+  app_ = std::make_unique<App>(loop_, settings_, identity, *log_, [this](const Error& error) {
     // Fail-stop: nothing that was not synced may be confirmed, so nothing more is said at all.
     log_->error(LogArea::storage, "the store failed, the node stops at once: {}", error.text);
     log_->flush();
     std::fprintf(stderr, "the store failed: %s\n", error.text.c_str());
     std::_Exit(1);
   });
-  if (auto started = app_->start(); !started) {
-    app_.reset();
-    return started;
-  }
-  app_running_ = true;
-  if (auto plugins = plugins_changed(); !plugins)
-    log_->error(LogArea::general, "plugins: {}", plugins.error().text);
-  // Lines are logged on any thread; the exchange belongs to the loop.
-  log_->set_exchange_hook([this](LogLevel level, LogArea, std::string line) {
-    loop_.post([this, level, line = std::move(line)]() mutable {
-      if (app_running_) app_->publish_log_line(level, std::move(line));
+  // An app that fails to start calls from its own members.
+  app_->start([this, which = app_.get()](Result<void> result) {
+    if (result) return app_started(result);
+    loop_.post([this, which, result] {
+      drop_app(which);
+      app_started(result);
     });
   });
-  return {};
+}
+
+void Node::app_started(const Result<void>& result) {
+  app_running_ = app_running_ || result.has_value();
+  if (result) {
+    if (auto plugins = plugins_changed(); !plugins)
+      log_->error(LogArea::general, "plugins: {}", plugins.error().text);
+    // Lines are logged on any thread; the exchange belongs to the loop.
+    log_->set_exchange_hook([this](LogLevel level, LogArea, std::string line) {
+      loop_.post([this, level, line = std::move(line)]() mutable {
+        if (app_running_) app_->publish_log_line(level, std::move(line));
+      });
+    });
+  }
+  for (auto& done : std::exchange(start_waiters_, {})) done(result);
 }
 
 std::vector<std::string> Node::enabled_plugins() const {
@@ -214,31 +240,35 @@ std::vector<std::string> Node::enabled_plugins() const {
 Result<void> Node::plugins_changed() {
   if (!app_running_) return {};
   const auto names = enabled_plugins();
-  auto applied = app_->apply_plugins(names);
+  app_->apply_plugins(names);
   running_plugins_.clear();
   for (const auto& name : names) {
     if (name == "rabbitmq_event_exchange" || name == "rabbitmq_management") running_plugins_.push_back(name);
     if (name == "rabbitmq_management")
       for (const char* part : {"rabbitmq_management_agent", "rabbitmq_web_dispatch"}) running_plugins_.emplace_back(part);
   }
-  if (!plugins_hook_) return applied;
-  auto served = plugins_hook_(names);
-  return applied ? served : applied;
+  if (!plugins_hook_) return {};
+  return plugins_hook_(names);
 }
 
 void Node::stop_app(std::function<void()> done) {
-  if (!app_running_) return done();
+  if (!app_) return done();
   if (plugins_hook_) (void)plugins_hook_({});
   running_plugins_.clear();
   app_running_ = false;
-  app_->stop([this, done = std::move(done)] {
+  app_->stop([this, which = app_.get(), done = std::move(done)] {
     // The app is on the stack of whoever tells us; it goes with the next turn.
-    loop_.post([this, done] {
-      loop_.on_turn([] {});
-      app_.reset();
+    loop_.post([this, which, done] {
+      drop_app(which);
       done();
     });
   });
+}
+
+void Node::drop_app(const App* which) {
+  if (app_.get() != which) return;
+  loop_.on_turn([] {});
+  app_.reset();
 }
 
 void Node::shut_down(const std::string& why) {

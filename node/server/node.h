@@ -47,7 +47,8 @@ class Node final : public transport::Handler {
   bool booting() const { return booting_; }
   Millis started_wall_ms() const { return started_wall_ms_; }
   std::uint16_t control_port() const { return control_ ? control_->port() : 0; }
-  Result<void> start_app();
+  /// `done` comes once, perhaps at once; it may take long while a cluster has no majority.
+  void start_app(std::function<void(Result<void>)> done);
   /// Reads the enabled_plugins file again and acts on it.
   Result<void> plugins_changed();
   /// What starts and stops services of plugins: told the enabled ones, and none while the app stops.
@@ -70,6 +71,8 @@ class Node final : public transport::Handler {
  private:
   Result<void> prepare();
   Result<void> load_identity();
+  void app_started(const Result<void>& result);
+  void drop_app(const App* which);
   void write_pid_file();
   /// Names in the enabled_plugins file, or in the variable that stands for it.
   std::vector<std::string> enabled_plugins() const;
@@ -91,6 +94,8 @@ class Node final : public transport::Handler {
   std::vector<std::string> running_plugins_;
   boost::asio::signal_set signals_;
   bool app_running_{false};
+  bool started_before_{false};
+  std::vector<std::function<void(Result<void>)>> start_waiters_;  ///< of the start under way
   bool booting_{false};
   bool stopping_{false};
   int exit_code_{0};

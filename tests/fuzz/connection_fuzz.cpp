@@ -118,7 +118,10 @@ class Broker final : public ConnectionHandler {
     return std::nullopt;
   }
   PublishGate publish_gate() override { return world_.gate; }
-  void on_closing(const std::string&) override { FUZZ_CHECK(world_.open_channels == 0); }
+  bool on_closing(const std::string&) override {
+    FUZZ_CHECK(world_.open_channels == 0);
+    return true;
+  }
   void on_refused(const std::string&) override {}
 
  private:

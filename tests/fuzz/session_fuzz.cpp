@@ -262,6 +262,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   options.queue.resident_bytes_max = 3000;
   options.queue.resident_bytes_min = 500;
   broker::Broker broker(world, options);
+  world.broker = &broker;
   set_up(broker, world);
   std::array<std::unique_ptr<Client>, 2> clients;
   while (!in.empty()) {

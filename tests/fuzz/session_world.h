@@ -67,8 +67,20 @@ class World final : public broker::BrokerEnv {
   void random(std::span<char> into) override {
     for (char& c : into) c = static_cast<char>(++counter_ * 37);
   }
-  void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) override {
-    if (rows.empty() && waiting_.empty()) return done();
+  void propose(std::vector<metadata::Command> commands,
+               std::function<void(std::vector<Result<void>>)> done) override {
+    waiting_.push_back([this, commands = std::move(commands), done = std::move(done)] {
+      std::vector<Result<void>> results;
+      for (const auto& command : commands) {
+        auto applied = results.empty() || results.back() ? broker->commit(command, true)
+                                                         : Result<metadata::Applied>{results.back().error()};
+        results.push_back(applied ? Result<void>{} : Result<void>{applied.error()});
+      }
+      done(std::move(results));
+    });
+  }
+  void when_durable(std::function<void()> done) override {
+    if (waiting_.empty()) return done();
     waiting_.push_back(std::move(done));
   }
   broker::QueueLog* open_log(metadata::QueueUid uid) override {
@@ -95,6 +107,7 @@ class World final : public broker::BrokerEnv {
     for (auto& each : done) each();
   }
 
+  broker::Broker* broker{nullptr};
   Millis now{1000};
   std::uint64_t in_flight{0};
 

@@ -166,29 +166,69 @@ TEST(Catalogue, queue_and_exchange_of_one_name_have_their_own_bindings) {
   EXPECT_EQ(node.catalogue.bindings_from("/", "amq.direct").size(), 1u);
 }
 
-TEST(Catalogue, transient_objects_and_their_bindings_leave_no_rows) {
+TEST(Catalogue, what_ends_with_its_node_ends_by_a_command) {
   Node node = node_with_vhost();
   QueueDef exclusive = queue("exclusive");
   exclusive.exclusive = true;
   exclusive.owner_connection = 7;
-  node.must(DeclareQueue{queue("warm-up", false)});  // the first reserves uids
-  const auto before = node.rows;
-  node.must(DeclareQueue{queue("transient", false)});
-  node.must(DeclareQueue{exclusive});
+  exclusive.home = 5;
+  QueueDef transient = queue("transient", false), elsewhere = queue("elsewhere", false);
+  transient.home = 5;
+  elsewhere.home = 6;
+  QueueDef durable = queue("durable");
+  durable.home = 5;
+  for (const QueueDef& def : {exclusive, transient, elsewhere, durable}) {
+    node.must(DeclareQueue{def});
+    node.must(Bind{binding("amq.direct", def.name, "k")});
+  }
   node.must(DeclareExchange{exchange("x", false)});
-  EXPECT_EQ(node.rows, before);
-  node.must(Bind{binding("amq.direct", "transient", "k")});
-  node.must(Bind{binding("amq.direct", "exclusive", "k")});
-  node.must(DeclareQueue{queue("durable")});
-  const std::size_t with_durable = node.rows.size();
-  node.must(Bind{binding("x", "durable", "k")});
-  EXPECT_EQ(node.rows.size(), with_durable);
-  node.must(Bind{binding("amq.direct", "durable", "k")});
-  EXPECT_EQ(node.rows.size(), with_durable + 1);
-  const Node back = node.restarted();
-  EXPECT_EQ(back.catalogue.find_vhost("/")->queues.size(), 1u);
-  EXPECT_EQ(back.catalogue.bindings_from("/", "amq.direct").size(), 1u);
-  EXPECT_EQ(back.catalogue.find_exchange("/", "x"), nullptr);
+  EXPECT_EQ(node.restarted().catalogue, node.catalogue) << "members that join must know them";
+  node.must(DropTransient{5, false});
+  EXPECT_EQ(node.catalogue.find_vhost("/")->queues.size(), 2u);
+  EXPECT_NE(node.catalogue.find_queue("/", "elsewhere"), nullptr);
+  EXPECT_EQ(node.catalogue.bindings_from("/", "amq.direct").size(), 2u);
+  EXPECT_NE(node.catalogue.find_exchange("/", "x"), nullptr);
+  node.must(DropTransient{5, true});
+  EXPECT_EQ(node.catalogue.find_exchange("/", "x"), nullptr);
+  EXPECT_EQ(node.restarted().catalogue, node.catalogue);
+}
+
+TEST(Catalogue, a_queue_of_a_node_that_left_is_refused) {
+  Node node = node_with_vhost();
+  node.must(PutMember{{5, std::string(16, 'a'), "rabbit@a", false}});
+  QueueDef def = queue("q");
+  def.home = 6;
+  EXPECT_EQ(node.fails(DeclareQueue{def}), Errc::unavailable);
+  def.home = 5;
+  node.must(DeclareQueue{def});
+}
+
+TEST(Catalogue, difference_leads_from_one_to_the_other) {
+  Node before = node_with_vhost();
+  before.must(put_vhost("gone"));
+  before.must(put_user("u"));
+  before.must(DeclareQueue{queue("kept")});
+  before.must(DeclareQueue{queue("anew")});
+  before.must(Bind{binding("amq.direct", "kept", "k")});
+  before.must(Bind{binding("amq.direct", "anew", "k")});
+  Node after = before;
+  EXPECT_TRUE(after.catalogue.difference(before.catalogue).empty());
+  after.must(DeleteVhost{"gone"});
+  after.must(DeleteQueue{"/", "anew", 0});
+  after.must(DeclareQueue{queue("anew")});
+  after.must(Bind{binding("amq.direct", "anew", "k")});
+  after.must(PutPolicy{{"/", "p", ".*", "all", "{}", 0, false}});
+  Applied found;
+  found.effects = after.catalogue.difference(before.catalogue);
+  EXPECT_EQ(count<VhostDeleted>(found), 1);
+  EXPECT_EQ(count<ExchangeDeleted>(found), 7);
+  EXPECT_EQ(count<QueueDeleted>(found), 1);
+  EXPECT_EQ(count<QueuePut>(found), 1);
+  EXPECT_EQ(count<BindingDeleted>(found), 1) << "bindings of another incarnation are others";
+  EXPECT_EQ(count<BindingPut>(found), 1);
+  EXPECT_EQ(count<PoliciesChanged>(found), 1);
+  EXPECT_EQ(count<UserChanged>(found), 0);
+  EXPECT_TRUE(std::holds_alternative<BindingDeleted>(found.effects.at(0)));
 }
 
 TEST(Catalogue, uids_are_not_reused_by_a_queue_of_the_old_name_nor_after_a_restart) {
@@ -203,7 +243,7 @@ TEST(Catalogue, uids_are_not_reused_by_a_queue_of_the_old_name_nor_after_a_resta
   EXPECT_EQ(node.catalogue.find_queue(second)->name, "q");
   EXPECT_EQ(node.catalogue.find_queue(first), nullptr);
 
-  Node back = node.restarted();  // the transient queue is gone, its uid stays used
+  Node back = node.restarted();
   back.must(DeclareQueue{queue("other", false)});
   EXPECT_GT(back.catalogue.find_queue("/", "other")->uid, second);
 }
@@ -213,7 +253,7 @@ TEST(Catalogue, uids_are_reserved_in_steps) {
   int rows = 0;
   for (std::uint64_t i = 0; i < 2 * kUidReservation; ++i)
     rows += static_cast<int>(
-        node.must(DeclareQueue{queue("q" + std::to_string(i), false)}).rows.size());
+        node.must(DeclareQueue{queue("q" + std::to_string(i), false)}).rows.size() - 1);
   EXPECT_EQ(rows, 3);  // uids 1.., 4096.., 8192
 }
 

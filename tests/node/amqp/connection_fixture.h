@@ -73,10 +73,11 @@ class FakeBroker final : public ConnectionHandler {
   }
   void on_first_byte() override { ++first_bytes; }
   PublishGate publish_gate() override { return gate; }
-  void on_closing(const std::string& why) override {
+  bool on_closing(const std::string& why) override {
     EXPECT_EQ(open_handlers.size(), 0U) << "channels outlive on_closing";
     ++closings;
     log.push_back("closing: " + why);
+    return !closing_waits;
   }
   void on_refused(const std::string& why) override { refused.push_back(why); }
 
@@ -98,6 +99,7 @@ class FakeBroker final : public ConnectionHandler {
   int live_channels{0};
   int closings{0};
   int first_bytes{0};
+  bool closing_waits{false};
   int turns{0};
 };
 

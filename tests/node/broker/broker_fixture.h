@@ -35,10 +35,24 @@ class FakeEnv : public BrokerEnv {
   void random(std::span<char> into) override {
     for (char& c : into) c = static_cast<char>(prng.next());
   }
-  void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) override {
-    rows_written += rows.size();
-    const bool nothing = rows.empty() && waiting.empty() && !unsynced();
-    if (nothing) return done();
+  void propose(std::vector<metadata::Command> commands,
+               std::function<void(std::vector<Result<void>>)> done) override {
+    waiting.push_back([this, commands = std::move(commands), done = std::move(done)] {
+      std::vector<Result<void>> results;
+      for (const auto& command : commands) {
+        if (!results.empty() && !results.back()) {
+          results.push_back(results.back());
+          continue;
+        }
+        auto applied = broker->commit(command, true);
+        if (applied) rows_written += applied->rows.size();
+        results.push_back(applied ? Result<void>{} : Result<void>{applied.error()});
+      }
+      done(std::move(results));
+    });
+  }
+  void when_durable(std::function<void()> done) override {
+    if (waiting.empty() && !unsynced()) return done();
     waiting.push_back(std::move(done));
   }
   QueueLog* open_log(metadata::QueueUid uid) override {
@@ -86,6 +100,7 @@ class FakeEnv : public BrokerEnv {
       }
   }
 
+  Broker* broker{nullptr};
   ManualClock clock;
   Prng prng{1};
   std::deque<std::function<void()>> waiting;
@@ -206,6 +221,7 @@ class BrokerTest : public ::testing::Test {
     env_.queues.clear();
     env_.waiting.clear();
     broker_ = std::make_unique<Broker>(env_, std::move(options));
+    env_.broker = broker_.get();
     metadata::PutVhost vhost;
     vhost.def.name = "/";
     apply(vhost);

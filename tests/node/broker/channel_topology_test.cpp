@@ -27,7 +27,7 @@ TEST_F(TopologyTest, DeclareIsAnsweredBehindTheSync) {
   client.send(declare_frame(1, "q"));
   turn();
   EXPECT_TRUE(client.receive().empty());
-  EXPECT_NE(broker_->queue("/", "q"), nullptr);
+  EXPECT_EQ(broker_->queue("/", "q"), nullptr) << "nobody may use what is not committed";
   sync();
   const auto received = client.receive();
   ASSERT_EQ(received.size(), 1U);
@@ -54,7 +54,7 @@ TEST_F(TopologyTest, LaterFramesOfTheChannelWaitAndOthersDoNot) {
               publish_frame(2, {"", "there", "m"}));
   turn();
   EXPECT_EQ(ready("there"), 1U);
-  EXPECT_EQ(ready("q"), 0U);
+  EXPECT_EQ(broker_->queue("/", "q"), nullptr);
   sync();
   EXPECT_EQ(ready("q"), 1U);
 }
@@ -66,13 +66,29 @@ TEST_F(TopologyTest, NoWaitDeclaresAreSilent) {
   EXPECT_EQ(ready("q"), 1U);
 }
 
-TEST_F(TopologyTest, TransientQueuesNeedNoDisc) {
-  declare(client, "first");  // uids are reserved in steps
-  const auto rows = env_.rows_written;
-  client.send(declare_frame(1, "q", false));
+TEST_F(TopologyTest, TwoDeletesOfOneQueueAreBothAnswered) {
+  auto& other = connect();
+  declare(client, "q");
+  publish(client, "q", "m");
+  sync();
+  (void)client.receive();
+  amqp::QueueDelete method;
+  method.queue = "q";
+  client.send(1, method);
+  other.send(1, method);
+  sync();
+  EXPECT_EQ(client.receive().at(0).id(), amqp::QueueDeleteOk::kId);
+  EXPECT_EQ(other.receive().at(0).id(), amqp::QueueDeleteOk::kId);
+}
+
+TEST_F(TopologyTest, AnExclusiveQueueThatComesTooLateGoes) {
+  auto& other = connect();
+  other.send(declare_frame(1, "mine", false, {}, true));
   turn();
-  EXPECT_EQ(client.receive().size(), 1U);
-  EXPECT_EQ(env_.rows_written, rows);
+  other.disconnect();
+  clients_.pop_back();
+  sync();
+  EXPECT_EQ(broker_->catalogue().find_queue("/", "mine"), nullptr);
 }
 
 TEST_F(TopologyTest, AChannelThatGoesWhileItWaitsIsLeftAlone) {
@@ -253,9 +269,14 @@ TEST_F(TopologyTest, ExclusiveQueuesGoWithTheirConnection) {
     ASSERT_NE(broker_->queue("/", "mine2"), nullptr);
     if (politely) {
       other.send(0, amqp::ConnectionClose{});
-      EXPECT_EQ(broker_->queue("/", "mine2"), nullptr) << "before the client hears close-ok";
+      turn();
+      EXPECT_TRUE(other.receive().empty()) << "they are not gone yet";
+      sync();
+      EXPECT_EQ(broker_->queue("/", "mine2"), nullptr);
+      EXPECT_EQ(other.receive().at(0).id(), amqp::ConnectionCloseOk::kId);
     }
     clients_.pop_back();
+    sync();
     EXPECT_EQ(broker_->queue("/", "mine0"), nullptr);
     EXPECT_EQ(broker_->queue("/", "mine1"), nullptr);
     EXPECT_EQ(broker_->queue("/", "mine2"), nullptr);
@@ -518,6 +539,7 @@ TEST_F(TxTest, TransactionsOverMoreQueuesThanAChannelRemembers) {
     def.durable = false;
     broker_->apply(metadata::DeclareQueue{def}, [](const Result<void>& r) { ASSERT_TRUE(r); });
   }
+  sync();
   publish(client, "q", "durable");
   for (int i = 0; i < kQueues; ++i) publish(client, "t" + std::to_string(i), "m");
   client.send(1, amqp::TxCommit{});

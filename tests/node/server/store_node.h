@@ -3,6 +3,7 @@
 // them, a committer that writes when told to, and clients that are fed frames.
 
 #include "node/server/journal.h"
+#include "node/server/metadata_group.h"
 #include "storage/faulty/faulty_store.h"
 #include "storage/journal/inline_committer.h"
 #include "storage/memory/memory_store.h"
@@ -24,27 +25,42 @@ class StoreNode final : public broker::BrokerEnv {
       : store_(store),
         committer_(store, storage::InlineCommitter::Mode::manual),
         journal_(loop_, store, committer_, [this](const Error& e) { failure = e; }),
-        broker_(std::make_unique<broker::Broker>(*this, std::move(options))) {
+        broker_(std::make_unique<broker::Broker>(*this, with_self(std::move(options)))) {
+    GroupOptions group;
+    group.incarnation = ++incarnations()[&store];
+    group_ = std::make_unique<MetadataGroup>(
+        group, MetadataGroup::Links{loop_, store, committer_, *broker_, nullptr, nullptr, null_log_,
+                                    [this](const Error& e) { failure = e; }});
     loop_.on_turn([this] {
       broker_->end_turn();
+      group_->turn();
       journal_.flush();
     });
   }
   ~StoreNode() override {
     clients.clear();
+    group_->stop();
     committer_.drop_pending();
   }
 
   Result<void> start() {
+    broker_->begin_boot();
+    if (auto opened = group_->open(); !opened) return opened;
+    if (!group_->has_group())
+      if (auto founded = group_->found(); !founded) return founded;
+    std::optional<Result<void>> booted;
+    group_->boot([&](const Result<void>& result) { booted = result; }, [](const std::string&) {});
+    settle();
+    if (!booted || !*booted) return booted ? *booted : make_error(Errc::timeout, "the group never boots");
     restoring_ = true;
-    auto rows = store_.scan(storage::Keyspace::meta, {}, {});
-    if (!rows) return rows.error();
-    for (; (*rows)->valid(); (*rows)->next())
-      if (auto ok = broker_->restore_row((*rows)->key(), (*rows)->value()); !ok) return ok;
-    broker_->restored();
+    broker_->bring_up();
     restoring_ = false;
     if (restore_error) return *restore_error;
     if (auto swept = journal_.sweep_retired(); !swept) return swept;
+    auto retired = journal_.retire_others([this](storage::GroupUid uid) {
+      return uid >= kMetadataGroup || broker_->queues().contains(uid);
+    });
+    if (!retired) return retired;
     store_.floors_loaded();
     if (broker_->vhost("/") == nullptr) seed();
     return {};
@@ -104,9 +120,11 @@ class StoreNode final : public broker::BrokerEnv {
   void random(std::span<char> into) override {
     for (char& c : into) c = static_cast<char>(prng.next());
   }
-  void persist(std::vector<metadata::RowChange> rows, std::function<void()> done) override {
-    journal_.persist(std::move(rows), std::move(done));
+  void propose(std::vector<metadata::Command> commands,
+               std::function<void(std::vector<Result<void>>)> done) override {
+    group_->propose(commands, std::move(done));
   }
+  void when_durable(std::function<void()> done) override { journal_.when_durable(std::move(done)); }
   broker::QueueLog* open_log(metadata::QueueUid uid) override { return &journal_.open(uid); }
   void attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> queue) override {
     journal_.find(uid)->attach(queue);
@@ -128,12 +146,23 @@ class StoreNode final : public broker::BrokerEnv {
   std::vector<std::unique_ptr<TestClient>> clients;
 
  private:
+  static broker::BrokerOptions with_self(broker::BrokerOptions options) {
+    options.self = GroupOptions{}.self.value;
+    return options;
+  }
+  /// How often a node was started on a store.
+  static std::map<const void*, std::uint64_t>& incarnations() {
+    static std::map<const void*, std::uint64_t> all;
+    return all;
+  }
+
   Loop loop_;
   storage::FaultyStore& store_;
   storage::InlineCommitter committer_;
   Journal journal_;
   NullLogger null_log_;
   std::unique_ptr<broker::Broker> broker_;
+  std::unique_ptr<MetadataGroup> group_;
   bool restoring_{false};
 };
 
