@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "cluster/transport/call_stream.h"
+#include "cluster/transport/cookie_rotation.h"
 #include "cluster/transport/dial.h"
 #include "cluster/transport/doctor.h"
 #include "cluster/transport/grpc_common.h"
@@ -60,9 +61,9 @@ grpc::ServerWriteReactor<control::v1::CallReply>* refuse(const grpc::Status& sta
 class ControlService final : public control::v1::Control::CallbackService {
  public:
   /// `port` is known once the server listens.
-  ControlService(Handler& handler, SessionTable& sessions, const ControlServerOptions& options,
-                 const std::atomic<std::uint16_t>& port)
-      : handler_(handler), sessions_(sessions), options_(options), port_(port) {}
+  ControlService(Handler& handler, Logger& log, SessionTable& sessions,
+                 const ControlServerOptions& options, const std::atomic<std::uint16_t>& port)
+      : handler_(handler), log_(log), sessions_(sessions), options_(options), port_(port) {}
 
   grpc::ServerUnaryReactor* Hello(grpc::CallbackServerContext* context,
                                   const control::v1::HelloRequest* request,
@@ -131,6 +132,8 @@ class ControlService final : public control::v1::Control::CallbackService {
       locate(args.get_object(), *sink, *peer, peer_address(context->peer()));
     } else if (request->method() == "cluster_doctor") {
       examine(args.get_object(), std::move(sink));
+    } else if (request->method() == "rotate_cookie") {
+      rotate(args.get_object(), std::move(sink));
     } else {
       handler_.call(request->method(), std::move(args.get_object()), std::move(sink));
     }
@@ -173,7 +176,30 @@ class ControlService final : public control::v1::Control::CallbackService {
     });
   }
 
+  void rotate(const boost::json::object& args, std::shared_ptr<CallSink> sink) {
+    std::string step;
+    for (const char* name : {"stage", "commit", "retire"}) {
+      const auto* wanted = args.if_contains(name);
+      if (wanted == nullptr || !wanted->is_bool() || !wanted->get_bool()) continue;
+      if (!step.empty()) return sink->fail(Errc::invalid_argument, "one step at a time");
+      step = name;
+    }
+    // Two small files, and rarely: not worth a thread that could outlive the server.
+    const std::lock_guard guard(rotation_lock_);
+    const Result<RotationStep> taken = rotate_cookie(sessions_.cookies(), step);
+    if (!taken) return sink->fail(taken.error().code, taken.error().text);
+    if (!step.empty()) {
+      sessions_.set_cookies(taken->cookies);
+      if (options_.on_cookies) options_.on_cookies(taken->cookies);
+      log_.info(LogArea::cluster, "cookie rotation: step={} by={} state=\"{}\"", step,
+                sink->peer().node_name, taken->message);
+    }
+    sink->done(boost::json::object{{"message", taken->message}});
+  }
+
   Handler& handler_;
+  Logger& log_;
+  std::mutex rotation_lock_;
   SessionTable& sessions_;
   const ControlServerOptions& options_;
   const std::atomic<std::uint16_t>& port_;
@@ -239,11 +265,14 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   WARREN_ASSERT(!options.cookies.empty());
   quiet_grpc();
   impl_->options = std::move(options);
+  impl_->options.cookies = with_staged(std::move(impl_->options.cookies));
+  if (impl_->options.cookies.front().warning.starts_with("a staged"))
+    impl_->log.warning(LogArea::cluster, "{}", impl_->options.cookies.front().warning);
   if (impl_->options.registry.empty()) impl_->options.registry = registry_directories();
   const ControlServerOptions& chosen = impl_->options;
   impl_->sessions = std::make_unique<SessionTable>(chosen.cookies, chosen.identity, impl_->clock,
                                                    impl_->log, chosen.limits);
-  impl_->service = std::make_unique<ControlService>(impl_->handler, *impl_->sessions, chosen,
+  impl_->service = std::make_unique<ControlService>(impl_->handler, impl_->log, *impl_->sessions, chosen,
                                                      impl_->port);
 
   grpc::ResourceQuota quota("warren");

@@ -4,6 +4,7 @@
 // proved.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,9 @@ struct ControlServerOptions {
   std::size_t call_backlog_max_bytes{
       64u << 20};  ///< rows of one call not yet sent; beyond it the call fails
   std::vector<std::shared_ptr<RpcModule>> modules;
+  /// The accepted cookies changed (`rotate_cookie`): tell PeerNet and PeerCaller. Called on a thread
+  /// of the server's; post.
+  std::function<void(std::vector<Cookie>)> on_cookies;
   std::vector<std::string> registry;  ///< for `locate_node`; empty: registry_directories()
   std::uint16_t default_port{25672};  ///< where `cluster_doctor` looks for nodes that are not told
 };
