@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 
 import flows
+import node
 
 HERE = pathlib.Path(__file__).resolve().parent
 Program = collections.namedtuple("Program", "name function")
@@ -64,6 +65,37 @@ def pika(suite):
                              environment(suite))
 
 
+def certificates(folder):
+    """An authority and a certificate of this host, for two days."""
+    openssl = lambda *args: build(["openssl", *args], cwd=folder)  # noqa: E731
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+            "-days", "2", "-subj", "/CN=Clients CA")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr",
+            "-subj", "/CN=localhost")
+    (folder / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-out", "server.pem", "-days", "2", "-extfile", "server.ext")
+
+
+def over_tls(suite, name, command):
+    """All cases of a program once more, on a TLS listener of a node of its own."""
+    port = node.free_port()
+    one = suite.node(name)
+    certificates(one.folder)
+    one.config_path.write_text(
+        f"listeners.ssl.default = {port}\n" + "".join(
+            f"ssl_options.{key} = {one.folder}/{file}\n" for key, file in (
+                ("cacertfile", "ca.pem"), ("certfile", "server.pem"), ("keyfile", "server.key"))))
+    one.start()
+    return suite.run_command(name, command, environment(
+        suite, AMQP_PORT=str(port), AMQP_TLS_CA=str(one.folder / "ca.pem")))
+
+
+@program
+def pika_tls(suite):
+    return over_tls(suite, "pika_tls", ["/usr/bin/python3", HERE / "python" / "pika_client.py"])
+
+
 @program
 def php(suite):
     return suite.run_command("php", ["php", "-d", "include_path=/usr/share/php",
@@ -88,6 +120,11 @@ def npm_folder(suite):
 def amqplib(suite):
     folder = npm_folder(suite)
     return suite.run_command("amqplib", ["node", folder / "amqplib.mjs"], environment(suite))
+
+
+@program
+def amqplib_tls(suite):
+    return over_tls(suite, "amqplib_tls", ["node", npm_folder(suite) / "amqplib.mjs"])
 
 
 @program

@@ -1,12 +1,16 @@
 // amqplib (promises) against a broker, case by case.
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import amqp from "amqplib";
 import { Box, deepEqual, end, equal, ok, test, within } from "./report.mjs";
 
-const place = { hostname: "127.0.0.1", port: Number(process.env.AMQP_PORT), username: "guest", password: "guest" };
+// Set when the broker is to be reached over TLS: the authority of its certificate.
+const authority = process.env.AMQP_TLS_CA;
+const place = { protocol: authority ? "amqps" : "amqp", hostname: "localhost", port: Number(process.env.AMQP_PORT), username: "guest", password: "guest" };
+const socketOptions = { family: 4, ...(authority ? { ca: [readFileSync(authority)] } : {}) };
 
 async function connection(more = {}) {
-  const link = await amqp.connect({ ...place, ...more });
+  const link = await amqp.connect({ ...place, ...more }, socketOptions);
   link.on("error", () => {});
   return link;
 }

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import os
 import socket
+import ssl
 import threading
 import time
 
@@ -12,8 +13,12 @@ from pika.exceptions import (AMQPConnectionError, ChannelClosedByBroker, NackErr
 
 from report import HOST, PORT, case, check, end, equal
 
+# Set when the broker is to be reached over TLS: the authority of its certificate.
+AUTHORITY = os.environ.get("AMQP_TLS_CA")
+SECURED = {} if not AUTHORITY else {
+    "ssl_options": pika.SSLOptions(ssl.create_default_context(cafile=AUTHORITY), "localhost")}
 PARAMETERS = pika.ConnectionParameters(HOST, PORT, heartbeat=30, client_properties={
-    "connection_name": "pika_client"})
+    "connection_name": "pika_client"}, **SECURED)
 
 
 def name(stem):
@@ -23,7 +28,7 @@ def name(stem):
 def connection(**more):
     parameters = PARAMETERS
     if more:
-        parameters = pika.ConnectionParameters(HOST, PORT, **more)
+        parameters = pika.ConnectionParameters(HOST, PORT, **SECURED, **more)
     return pika.BlockingConnection(parameters)
 
 
