@@ -452,6 +452,21 @@ def _status(node, path):
         return None
 
 
+# -- CON-02: what a probe of the port leaves in the log ----------------------------------------------
+
+@case()
+def test_CON_02_silent_probe_is_not_logged(env):
+    """A connection is logged at info with its first byte only. Not yet asked of the oracle."""
+    seen = len(env.node.log_text())
+    probe = env.wire()
+    port = probe.sock.getsockname()[1]
+    probe.sock.close()
+    talker = env.wire()
+    talker.start()
+    until(lambda: f":{talker.sock.getsockname()[1]} " in env.node.log_text()[seen:], "the talker's line")
+    assert f":{port} " not in env.node.log_text()[seen:], "a probe must leave no line at info"
+
+
 # -- CON-35: TLS -------------------------------------------------------------------------------------
 
 def _openssl(folder, *args):

@@ -48,19 +48,6 @@ def test_CON_02_foreign_protocol_is_logged(env, arg):
     until(lambda: re.search(want, env.node.log_text()[seen:]), f"log line matching {want}")
 
 
-@case()
-def test_CON_02_silent_probe_is_not_logged(env):
-    """asked RabbitMQ 3.10.8: a connection is logged at info with its first byte only."""
-    seen = len(env.node.log_text())
-    probe = env.wire()
-    port = probe.sock.getsockname()[1]
-    probe.sock.close()
-    talker = env.wire()
-    talker.start()
-    until(lambda: f":{talker.sock.getsockname()[1]} " in env.node.log_text()[seen:], "the talker's line")
-    assert f":{port} " not in env.node.log_text()[seen:], "a probe must leave no line at info"
-
-
 # -- CON-03..05: connection.start ----------------------------------------------------------------
 
 @case()
