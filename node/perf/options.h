@@ -36,7 +36,7 @@ struct Options {
   double drain_wait{10};              ///< seconds to wait for what is still on its way
 };
 
-/// Errors: invalid_argument with the word that is wrong and the nearest right one.
+/// Errors: invalid_argument with the word that is wrong.
 Result<Options> parse_options(const std::vector<std::string>& args);
 extern const char* const kUsage;
 
