@@ -4,11 +4,17 @@
 #include "cluster/raft/quorum.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace warren::raft {
 
 bool Core::votes_at_all() const {
-  return options_->may_vote && config().is_voter(options_->self);
+  if (!options_->may_vote) return false;
+  if (config().is_voter(options_->self)) return true;
+  // Left out by a membership that is not known to be committed: the old one may still need us, and
+  // perhaps nobody else holds the entry that leaves us out (4.2.2).
+  return config_pending() && configs_.size() > 1 &&
+         std::prev(configs_.end(), 2)->second.is_voter(options_->self);
 }
 
 bool Core::bound_to_leader() const {

@@ -279,7 +279,7 @@ void Group::ask_reads(Millis now) {
   if (!reads_ || reads_->fresh.empty()) return;
   // One round to the majority serves every read of this turn.
   core_->tick(now);
-  std::uint64_t ticket = next_ticket_++;
+  std::uint64_t ticket = context_.next_ticket++;
   reads_->asked[ticket] = {now + context_.options.read_retry_ms, std::exchange(reads_->fresh, {})};
   core_->read(ticket);
 }

@@ -44,6 +44,9 @@ struct GroupContext {
   GroupOptions options;
   /// A fresh local uid; its reservation joins the batch.
   std::function<storage::GroupUid(storage::WriteBatch&)> new_uid;
+  /// Of the next read, all groups together. Begins elsewhere in each life of the process: the
+  /// answer to a read of the former life must not be taken for that of a new one.
+  std::uint64_t next_ticket{1};
   /// Bytes of snapshot pieces in memory, all groups together.
   std::uint64_t transfer_bytes{0};
 };
@@ -184,7 +187,6 @@ class Group final : public raft::LogSizes {
 
   std::map<raft::Index, PendingProposal> proposals_;
   std::unique_ptr<Reads> reads_;  ///< nothing while nobody reads: idle groups are many
-  std::uint64_t next_ticket_{1};
   std::map<raft::NodeId, Transfer> transfers_;
   std::uint64_t next_transfer_{1};
   Leadership announced_;

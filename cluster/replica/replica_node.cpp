@@ -45,6 +45,7 @@ ReplicaNode::ReplicaNode(const ReplicaOptions& options, storage::Store& store,
   raft->self = options.self;
   raft->seed = options.seed;
   context_.raft = std::move(raft);
+  context_.next_ticket = Prng(options.incarnation ^ options.self.value * 0x9E3779B97F4A7C15ULL).next();
   context_.new_uid = [this](storage::WriteBatch& batch) { return new_uid(batch); };
 }
 

@@ -105,6 +105,9 @@ class Cluster {
   void change_membership(std::uint64_t random);
   bool may_damage(const Machine& m);
   std::string describe(const Machine& leader, GroupUid group, NodeId node);
+  static NodeId identity(int slot, int generation) {
+    return NodeId(static_cast<std::uint64_t>(slot + 1 + 100 * generation));
+  }
   Machine* by_id(NodeId id);
   Machine* leader_of(GroupUid group);
   void check_discs_hold(GroupUid group, Index index, const raft::Core& leader);

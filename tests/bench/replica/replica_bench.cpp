@@ -83,7 +83,9 @@ class Node final : public replica::Transport {
       posted_.push_back([this] { node_->write_checkpoints([this] { store_.floors_current(); }); });
       wake_.notify_one();
     });
-    while (!node_->core(groups)->effective()) turn(5);
+    for (GroupUid uid = 1; uid <= groups; ++uid) {
+      while (!node_->core(uid)->effective()) turn(5);
+    }
   }
   ~Node() override {
     store_.on_floors_wanted(nullptr);
@@ -179,8 +181,9 @@ void commit(const std::string& dir, std::size_t batch, std::size_t bytes, double
     double base = alone(dir + "/bench", logger, batch, body, seconds);
     double one = through(dir + "/bench", logger, batch, body, 1, seconds);
     double four = through(dir + "/bench", logger, batch, body, 4, seconds);
-    fmt::print("batch {} x {} B: store alone {:.0f}/s, replica one batch open {:.0f}/s ({:.0f} %), four open {:.0f}/s ({:.0f} %)\n",
-               batch, bytes, base, one, 100 * one / base, four, 100 * four / base);
+    double again = alone(dir + "/bench", logger, batch, body, seconds);  // discs have moods
+    fmt::print("batch {} x {} B: store alone {:.0f}/s and {:.0f}/s, replica one batch open {:.0f}/s ({:.0f} % of the better), four open {:.0f}/s\n",
+               batch, bytes, base, again, one, 100 * one / std::max(base, again), four);
   }
   std::filesystem::remove_all(dir + "/bench");
 }

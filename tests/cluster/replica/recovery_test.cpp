@@ -211,6 +211,33 @@ TEST_F(RecoveryTest, AReadOutlivesALostAnswerAndAnElection) {
   EXPECT_NE(nodes.leader(7), 0);
 }
 
+/// A read of the former life of a process is answered late: the new life must not take it for its own.
+TEST_F(RecoveryTest, AnAnswerToAReadOfAFormerLifeIsNotTaken) {
+  Nodes nodes(3);
+  nodes.found(7, 3);
+  nodes.run(3'000);
+  int leader = nodes.leader(7);
+  int reader = leader % 3 + 1;
+  std::vector<std::uint64_t> tickets;
+  nodes.lose = [&](const Nodes::InFlight& f) {
+    auto frame = decode_frame(f.frame);
+    EXPECT_TRUE(frame);
+    for (auto& m : frame->messages) {
+      if (auto* ask = std::get_if<raft::ReadRequest>(&m.message.payload)) tickets.push_back(ask->ticket);
+    }
+    return false;
+  };
+  for (int life = 0; life < 3; ++life) {
+    nodes.replica(reader).read(7, [](Result<Index>) {});
+    nodes.run(100);
+    ASSERT_TRUE(nodes.start(reader));
+    nodes.run(500);
+  }
+  std::sort(tickets.begin(), tickets.end());
+  EXPECT_GE(tickets.size(), 3u);
+  EXPECT_EQ(std::unique(tickets.begin(), tickets.end()), tickets.end());
+}
+
 TEST_F(RecoveryTest, AReadWithoutAMajorityEndsAtItsDeadline) {
   Nodes nodes(3);
   nodes.found(7, 3);
