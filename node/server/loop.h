@@ -38,7 +38,7 @@ class Loop final : public Clock {
     turn_wanted_ = true;
     boost::asio::post(io_, [this] {
       turn_wanted_ = false;
-      turn_();
+      if (turn_) turn_();  // a peer may speak before the first app has said what a turn does
     });
   }
 

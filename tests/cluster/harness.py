@@ -37,7 +37,7 @@ class Test:
 
 
 def case(count=3, *, names=None, joined=True, start=True, ram=(), conf="", cookie=None, disc_mb=0,
-         env=None, long=False, alone=False, weight=1, oracle=True, table=None):
+         env=None, long=False, alone=False, weight=1, oracle=True, waits="", table=None):
     """Registers a test and says what it needs.
 
     count, names  hosts (n1, n2, ... without names)
@@ -46,11 +46,13 @@ def case(count=3, *, names=None, joined=True, start=True, ram=(), conf="", cooki
     conf, env     text of rabbitmq.conf and environment of every node
     long          only with --long; alone: measures time, runs by itself; weight: seconds, roughly
     oracle        False when RabbitMQ 3.10 cannot or does not do this
+    waits         what is missing for it to pass; such a test runs only with --pending
     table         {suffix: argument}: one test per entry
     """
     settings = {"hosts": tuple(names or (f"n{n}" for n in range(1, count + 1))), "joined": joined,
                 "start": start, "ram": tuple(ram), "conf": conf, "cookie": cookie, "disc_mb": disc_mb,
-                "env": env, "long": long, "alone": alone, "weight": weight, "oracle": oracle}
+                "env": env, "long": long, "alone": alone, "weight": weight, "oracle": oracle,
+                "waits": waits}
 
     def register(function):
         for suffix, arg in (table or {None: None}).items():
