@@ -41,6 +41,10 @@ class BrokerEnv {
   /// have; then `done` gets a result per command, or the error that kept them from it.
   virtual void propose(std::vector<metadata::Command> commands,
                        std::function<void(std::vector<Result<void>>)> done) = 0;
+  /// True when another node may know of changes that are not carried out here yet; catch_up() calls `done`,
+  /// never at once, when they are, or when that cannot be had now.
+  virtual bool may_be_behind() const { return false; }
+  virtual void catch_up(std::function<void()> done) { done(); }
   /// `done` when everything given to logs is durable; at once when nothing is under way. A failure
   /// never comes back: it stops the node.
   virtual void when_durable(std::function<void()> done) = 0;

@@ -30,6 +30,8 @@ std::string Channel::name() const {
 
 void Channel::on_method(MethodId id, std::string_view arguments) {
   in_call_ = true;
+  call_id_ = id;
+  call_arguments_ = arguments;
   // What was published before this method is on its way first.
   if (batch_ && !in_record_) flush_batch();
   switch (id) {
@@ -78,6 +80,7 @@ void Channel::on_method(MethodId id, std::string_view arguments) {
     case amqp::AccessRequest::kId: reply(amqp::AccessRequestOk{}); break;
     default: error(ReplyCode::command_invalid, "unimplemented method", id); break;
   }
+  call_id_ = 0;
   in_call_ = false;
 }
 
@@ -122,7 +125,25 @@ Channel::Info Channel::info() const {
   return info;
 }
 
+bool Channel::look_again() {
+  if (call_id_ == 0 || looked_again_ || !broker_.env().may_be_behind()) return false;
+  broker_.env().catch_up([this, alive = alive(), id = std::exchange(call_id_, 0),
+                          arguments = std::string(call_arguments_), resume = suspend()] {
+    if (alive.expired()) return;
+    looked_again_ = true;
+    if (id == amqp::BasicPublish::kId)
+      on_publish(arguments);
+    else
+      on_method(id, arguments);
+    if (alive.expired()) return;
+    looked_again_ = false;
+    resume();
+  });
+  return true;
+}
+
 void Channel::error(ReplyCode code, std::string text, MethodId method) {
+  if (code == ReplyCode::not_found && look_again()) return;
   session_.connection().channel_error(number_, amqp::AmqpError{code, std::move(text), method});
   session_.touch();
 }

@@ -192,6 +192,9 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   void apply(const metadata::Command& command, amqp::MethodId method, std::function<void()> then);
   /// Later frames wait until the returned function has been called (once).
   std::function<void()> suspend();
+  /// A name is unknown here, but another member may know it: waits until this node is not behind, and
+  /// does the whole call again. False: it is unknown to all.
+  bool look_again();
   std::weak_ptr<char> alive() const { return alive_; }
   std::string where(std::string_view kind, std::string_view name) const;
   const std::string& vhost_name() const { return session_.vhost_name(); }
@@ -203,6 +206,9 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   std::shared_ptr<char> alive_;
   int pending_{0};
   bool in_call_{false};
+  amqp::MethodId call_id_{0};         // of the call that is being made; 0 = none
+  std::string_view call_arguments_;
+  bool looked_again_{false};
   bool closed_{false};
   std::string last_queue_;
 

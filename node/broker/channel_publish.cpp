@@ -22,10 +22,13 @@ constexpr std::size_t kBlockMin = 1024;
 
 void Channel::on_publish(std::string_view arguments) {
   in_call_ = true;
+  call_id_ = BasicPublish::kId;
+  call_arguments_ = arguments;
   in_record_ = false;
   BasicPublish method;
   if (!read(arguments, method)) {
     in_call_ = false;
+    call_id_ = 0;
     return;
   }
   const bool same = method.routing_key == key_ && method.exchange == exchange_;
@@ -39,6 +42,7 @@ void Channel::on_publish(std::string_view arguments) {
   else
     route_ = resolve(exchange_, key_);
   in_call_ = false;
+  call_id_ = 0;
 }
 
 /// The cached or fresh route; null after an error was raised.

@@ -131,7 +131,8 @@ void Channel::on_exchange_delete(std::string_view arguments) {
   const auto ok = [this, no_wait] {
     if (!no_wait) reply(amqp::ExchangeDeleteOk{});
   };
-  if (broker_.catalogue().find_exchange(vhost_name(), name) == nullptr) return ok();
+  if (broker_.catalogue().find_exchange(vhost_name(), name) == nullptr)
+    return look_again() ? void() : ok();
   apply(metadata::DeleteExchange{vhost_name(), name, method.if_unused}, method.kId, ok);
 }
 
@@ -317,12 +318,12 @@ void Channel::bind(metadata::BindingDef def, bool remove, MethodId id, bool no_w
     if (!to_queue && !remove) reply(amqp::ExchangeBindOk{});
   };
   if (!there) {
-    if (remove) return ok();
+    if (remove) return look_again() ? void() : ok();
     return error(ReplyCode::not_found,
                  "no " + where(def.to_queue ? "queue" : "exchange", def.destination), id);
   }
   if (source == nullptr) {
-    if (remove) return ok();
+    if (remove) return look_again() ? void() : ok();
     return error(ReplyCode::not_found, "no " + where("exchange", def.source), id);
   }
   if (def.to_queue &&
@@ -376,7 +377,7 @@ void Channel::on_queue_delete(std::string_view arguments) {
     if (!no_wait) reply(done);
   };
   auto queue = broker_.endpoint(vhost_name(), name);
-  if (!queue) return ok(0);
+  if (!queue) return look_again() ? void() : ok(0);
   if (!own_queue(queue->def(), id)) return;
   if (!queue->reachable()) return queue_error(QueueError::home_down, queue->def(), id);
   if (queue->def().type == metadata::QueueType::quorum && (method.if_unused || method.if_empty))

@@ -471,11 +471,20 @@ void App::random(std::span<char> into) {
   }
 }
 
+/// A durable queue lives where there is a disc; every other one with whoever declares it.
+void App::place(metadata::QueueDef& def) const {
+  if (def.home == 0) def.home = identity_.self.value;
+  if (!settings_.cluster.ram_node || !def.durable || def.exclusive) return;
+  std::vector<raft::NodeId> discs;
+  for (const raft::NodeId voter : group_->config().voters)
+    if (!group_->suspected(voter)) discs.push_back(voter);
+  if (!discs.empty()) def.home = discs[std::hash<std::string>{}(def.name) % discs.size()].value;
+}
+
 void App::propose(std::vector<metadata::Command> commands,
                   std::function<void(std::vector<Result<void>>)> done) {
   for (auto& command : commands)
-    if (auto* declare = std::get_if<metadata::DeclareQueue>(&command); declare && declare->def.home == 0)
-      declare->def.home = identity_.self.value;
+    if (auto* declare = std::get_if<metadata::DeclareQueue>(&command)) place(declare->def);
   group_->propose(commands, std::move(done));
 }
 

@@ -66,6 +66,8 @@ class App final : public broker::BrokerEnv {
   void random(std::span<char> into) override;
   void propose(std::vector<metadata::Command> commands,
                std::function<void(std::vector<Result<void>>)> done) override;
+  bool may_be_behind() const override { return group_->may_be_behind(); }
+  void catch_up(std::function<void()> done) override { group_->catch_up(std::move(done)); }
   void when_durable(std::function<void()> done) override { journal_->when_durable(std::move(done)); }
   broker::QueueLog* open_log(metadata::QueueUid uid) override;
   void attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> queue) override;
@@ -77,6 +79,7 @@ class App final : public broker::BrokerEnv {
  private:
   Result<void> open_store();
   Result<void> open_group();
+  void place(metadata::QueueDef& def) const;
   Result<void> bring_up();
   void seed();
   Result<std::vector<metadata::Command>> default_objects();

@@ -116,7 +116,9 @@ void MetadataGroup::propose(const std::vector<metadata::Command>& commands, meta
 bool MetadataGroup::may_be_behind() const { return !stopped_ && !(alone() && leads()); }
 
 void MetadataGroup::catch_up(std::function<void()> done) {
-  replica_->read(kMetadataGroup, [done = std::move(done)](const Result<raft::Index>&) { done(); });
+  replica_->read(kMetadataGroup, [&loop = links_.loop, done = std::move(done)](const Result<raft::Index>&) {
+    loop.post(done);  // the answer comes inside the group's turn
+  });
   arm();
 }
 

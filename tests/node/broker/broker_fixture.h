@@ -51,6 +51,14 @@ class FakeEnv : public BrokerEnv {
       done(std::move(results));
     });
   }
+  bool may_be_behind() const override { return behind.has_value(); }
+  void catch_up(std::function<void()> done) override {
+    ++catch_ups;
+    waiting.push_back([this, done = std::move(done)] {
+      for (const auto& command : std::exchange(*behind, {})) EXPECT_TRUE(broker->commit(command, false));
+      done();
+    });
+  }
   void when_durable(std::function<void()> done) override {
     if (waiting.empty() && !unsynced()) return done();
     waiting.push_back(std::move(done));
@@ -101,6 +109,9 @@ class FakeEnv : public BrokerEnv {
   }
 
   Broker* broker{nullptr};
+  /// Set: other nodes know of these; they come with the next look.
+  std::optional<std::vector<metadata::Command>> behind;
+  int catch_ups{0};
   ManualClock clock;
   Prng prng{1};
   std::deque<std::function<void()>> waiting;

@@ -66,6 +66,39 @@ TEST_F(TopologyTest, NoWaitDeclaresAreSilent) {
   EXPECT_EQ(ready("q"), 1U);
 }
 
+TEST_F(TopologyTest, AnUnknownNameIsLookedForOnceMore) {
+  metadata::QueueDef q;
+  q.vhost = "/";
+  q.name = "q";
+  metadata::ExchangeDef x;
+  x.vhost = "/";
+  x.name = "x";
+  x.type = "fanout";
+  metadata::BindingDef b;
+  b.vhost = "/";
+  b.source = "x";
+  b.destination = "q";
+  env_.behind = std::vector<metadata::Command>{metadata::DeclareQueue{q}};
+  amqp::QueueDeclare passive;
+  passive.queue = "q";
+  passive.passive = true;
+  client.send(1, passive);
+  sync();
+  EXPECT_EQ(client.receive().at(0).id(), amqp::QueueDeclareOk::kId);
+  env_.behind = std::vector<metadata::Command>{metadata::DeclareExchange{x}, metadata::Bind{b}};
+  client.send(publish_frame(1, {"x", "", "m"}));
+  sync();
+  EXPECT_TRUE(client.receive().empty());
+  EXPECT_EQ(ready("q"), 1U);
+  env_.catch_ups = 0;
+  passive.queue = "none";
+  client.send(1, passive);
+  sync();
+  EXPECT_EQ(closed_with(client.receive()), 404);
+  EXPECT_EQ(env_.catch_ups, 1);
+  env_.behind.reset();
+}
+
 TEST_F(TopologyTest, TwoDeletesOfOneQueueAreBothAnswered) {
   auto& other = connect();
   declare(client, "q");
