@@ -261,6 +261,41 @@ TEST(MembershipTest, TheLeaderOfTwoMayLeave) {  // 4.2.2 with the smallest major
   EXPECT_EQ(lab.at(2).applied.back(), "alone");
 }
 
+TEST(MembershipTest, WhoIsLeftOutStillStandsUntilThatIsCommitted) {  // 4.2.2
+  Lab lab(2);
+  lab.elect(1);
+  for (std::uint64_t id : {3, 4}) lab.add(node(id), LogBase{1, 1, {}, 1});
+  // The joint membership commits; the one behind it, without 1, reaches only the disc of 1.
+  ASSERT_TRUE(lab.core(1).change_config(lab.core(1).term(), make_config({node(2), node(3), node(4)})));
+  for (int i = 0; i < 1'000 && lab.core(1).config().joint(); ++i) {
+    lab.collect(lab.at(1));
+    while (!lab.at(1).unwritten.empty()) lab.sync_one(lab.at(1)), lab.collect(lab.at(1));
+    if (!lab.core(1).config().joint()) break;
+    if (lab.wire.empty()) {  // new members are probed with the next heartbeat
+      lab.now += 10;
+      lab.core(1).tick(lab.now);
+      continue;
+    }
+    Message next = std::move(lab.wire.front());
+    lab.wire.pop_front();
+    Member& to = lab.at(static_cast<int>(next.to.value));
+    lab.deliver(std::move(next));
+    lab.collect(to);
+    while (!to.unwritten.empty()) lab.sync_one(to), lab.collect(to);
+  }
+  ASSERT_FALSE(lab.core(1).config().joint());
+  lab.wire.clear();
+  while (!lab.at(1).unwritten.empty()) lab.sync_one(lab.at(1));
+  for (int id = 1; id <= 4; ++id) lab.crash(id);
+  lab.wire.clear();
+  ASSERT_TRUE(lab.core(2).config().joint());
+  ASSERT_FALSE(lab.core(1).config().is_voter(node(1)));
+  lab.run(4'000);
+  EXPECT_EQ(lab.leader_count(), 1) << "2 needs the vote of 1, whose log is ahead";
+  EXPECT_EQ(lab.core(2).config(), make_config({node(2), node(3), node(4)}));
+  EXPECT_NE(lab.core(1).role(), Role::leader);
+}
+
 TEST(MembershipTest, TwoVotersNeedEachOther) {
   Lab lab(2);
   lab.elect(1);
