@@ -120,6 +120,7 @@ std::string encode(const LocalState& state) {
                                       {"cluster_name", state.cluster_name},
                                       {"ram", state.ram},
                                       {"wipe", state.wipe},
+                                      {"synced", state.synced},
                                       {"joining_as", to_hex(state.joining_as)},
                                       {"members", std::move(members)}}) +
          "\n";
@@ -150,6 +151,7 @@ Result<LocalState> decode(std::string_view text) {
   state.cluster_name = text_of(*from, "cluster_name");
   state.ram = flag_of(*from, "ram");
   state.wipe = flag_of(*from, "wipe");
+  state.synced = flag_of(*from, "synced");
   const json::value* members = from->if_contains("members");
   if (members == nullptr || !members->is_array()) return damaged("no members");
   for (const auto& item : members->get_array()) {

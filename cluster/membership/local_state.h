@@ -26,6 +26,8 @@ struct LocalState {
   /// The data belong to a cluster that was left: wipe them before anything else. Survives a crash
   /// between the decision and the wiping.
   bool wipe{false};
+  /// This node's store holds the metadata group: if it is found missing, it was lost.
+  bool synced{false};
   /// The node id under which a join was begun; asked again with the same one after a crash.
   std::string joining_as;
   std::vector<metadata::MemberDef> members;  ///< as last known, this node among them

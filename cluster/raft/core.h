@@ -63,6 +63,9 @@ struct Options {
   Millis heartbeat_ms{100};
   Millis quorum_ms{800};     ///< a leader without contact to a majority for this long gives up
   Millis transfer_ms{500};   ///< a transfer that took longer is called off
+  /// Tell idle members at once how far is committed, not with the next heartbeat: for groups whose
+  /// followers wait to apply what they proposed.
+  bool prompt_commit{false};
   bool quiet{false};         ///< node heartbeats vouch for idle groups: send only what is needed
   bool may_vote{true};       ///< false on a node that forgets (RAM): never votes, never leads
   std::uint64_t max_append_bytes{1ULL << 20};

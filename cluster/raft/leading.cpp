@@ -203,6 +203,10 @@ void Core::maybe_commit() {
   // Entries of former terms commit only together with one of our own (paper, figure 8).
   if (at <= hard_.commit || (log_.term(at) != hard_.term && !WARREN_MUTANT(1))) return;
   set_commit(at);
+  if (options_->prompt_commit)
+    for (auto& [node, progress] : progress_)
+      if (progress.state() == Progress::State::replicate && progress.next() > log_.last_index())
+        send_heartbeat(node, progress);
   after_commit();
 }
 

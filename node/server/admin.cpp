@@ -1,5 +1,7 @@
 #include "node/server/admin.h"
 
+#include <algorithm>
+
 namespace warren::server {
 
 std::string AdminCall::text(std::string_view key, std::string fallback) const {
@@ -22,6 +24,11 @@ std::int64_t AdminCall::number(std::string_view key, std::int64_t fallback) cons
   return fallback;
 }
 
+Millis AdminCall::within(Millis longest) const {
+  const Millis wait = sink->deadline_ms();
+  return wait <= 0 ? longest : std::min(wait, longest);
+}
+
 namespace {
 
 const AdminTable& methods() {
@@ -32,6 +39,7 @@ const AdminTable& methods() {
     add_access_methods(all);
     add_policy_methods(all);
     add_status_methods(all);
+    add_cluster_methods(all);
     return all;
   }();
   return table;

@@ -25,6 +25,8 @@ struct AdminCall {
   std::string text(std::string_view key, std::string fallback = {}) const;
   bool flag(std::string_view key) const;
   std::int64_t number(std::string_view key, std::int64_t fallback) const;
+  /// Time left for work on other nodes: what the caller waits, within `longest`.
+  Millis within(Millis longest) const;
   std::string vhost() const { return text("vhost", "/"); }
   broker::Broker& broker() const { return app->broker(); }
 };
@@ -46,5 +48,6 @@ void add_list_methods(AdminTable& table);
 void add_access_methods(AdminTable& table);
 void add_policy_methods(AdminTable& table);
 void add_status_methods(AdminTable& table);
+void add_cluster_methods(AdminTable& table);
 
 }  // namespace warren::server

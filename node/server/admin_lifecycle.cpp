@@ -22,7 +22,7 @@ void stop_app(AdminCall& call) {
 }
 
 void start_app(AdminCall& call) {
-  call.node.start_app([sink = call.sink](const Result<void>& started) {
+  call.node.start_app(StartMode::serve, [sink = call.sink](const Result<void>& started) {
     if (!started) return sink->fail(started.error().code, started.error().text);
     sink->done(json::object{});
   });

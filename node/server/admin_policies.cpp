@@ -117,12 +117,6 @@ void list_global_parameters(AdminCall& call) {
   done(call);
 }
 
-void set_cluster_name(AdminCall& call) {
-  const std::string name = call.text("name");
-  call.broker().mutable_options().cluster_name = name;
-  apply(call, metadata::PutParameter{{"", "", "cluster_name", json::serialize(json::value(name))}});
-}
-
 // ---- definitions --------------------------------------------------------------------------------
 
 void export_all(AdminCall& call) {
@@ -165,7 +159,6 @@ void add_policy_methods(AdminTable& table) {
   table["list_global_parameters"] = {Needs::app, list_global_parameters};
   table["export_definitions"] = {Needs::app, export_all};
   table["import_definitions"] = {Needs::app, import_all};
-  table["set_cluster_name"] = {Needs::app, set_cluster_name};
 }
 
 }  // namespace warren::server

@@ -2,6 +2,7 @@
 
 #include "node/server/admin.h"
 #include "node/server/admin_values.h"
+#include "node/server/version.h"
 
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -18,10 +19,6 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr const char* kVersion = "0.1.0";
-constexpr const char* kCompatible = "3.10.8";
-constexpr const char* kRuntime = "C++20";
-
 void done(AdminCall& call) { call.sink->done(json::object{}); }
 
 std::size_t open_files() {
@@ -30,53 +27,6 @@ std::size_t open_files() {
   for (std::filesystem::directory_iterator at("/proc/self/fd", ec), end; !ec && at != end; at.increment(ec))
     ++count;
   return count;
-}
-
-std::uint64_t processors() { return static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN)); }
-
-json::array feature_flags() {
-  json::array flags;
-  // What this server does cannot be switched off; tools that look for these flags find them on.
-  for (const char* name : {"classic_mirrored_queue_version", "drop_unroutable_metric",
-                           "empty_basic_get_metric", "implicit_default_bindings", "maintenance_mode_status",
-                           "quorum_queue", "stream_queue", "user_limits", "virtual_host_metadata"})
-    flags.push_back(json::object{{"name", name}, {"state", "enabled"}, {"desc", ""}, {"doc_url", ""},
-                                 {"stability", "stable"}, {"provided_by", "rabbit"}});
-  return flags;
-}
-
-void cluster_status(AdminCall& call) {
-  const std::string& node = call.node.settings().node_name;
-  const auto& settings = call.node.settings();
-  const bool ram = settings.cluster.ram_node;
-  const bool running = call.app != nullptr;
-  json::object tags;
-  for (const auto& [key, value] : settings.cluster.cluster_tags) tags[key] = value;
-  json::object out{
-      {"cluster_name", running ? call.broker().options().cluster_name
-                               : settings.cluster.name.empty() ? node : settings.cluster.name},
-      {"cluster_tags", tags},
-      {"disk_nodes", ram ? json::array{} : json::array{node}},
-      {"ram_nodes", ram ? json::array{node} : json::array{}},
-      {"running_nodes", running ? json::array{node} : json::array{}},
-      {"alarms", alarms_json(call.node)},
-      {"partitions", json::object{}},
-      {"app_running", running},
-      {"asked_node", node},
-      {"stale_since", json::object{}}};
-  if (running) {
-    out["versions"] = json::object{{node, json::object{{"rabbitmq_name", "RabbitMQ"},
-                                                       {"rabbitmq_version", kCompatible},
-                                                       {"erlang_version", kRuntime},
-                                                       {"warren_version", kVersion}}}};
-    out["cpu_cores"] = json::object{{node, processors()}};
-    out["maintenance_status"] = json::object{{node, "not under maintenance"}};
-    out["listeners"] = json::object{{node, listeners_json(call.node)}};
-    out["feature_flags"] = feature_flags();
-    out["can_lose"] = json::object{{"metadata", 0}, {"queues", 0},
-                                   {"text", "can lose 0 more disc nodes: this is the only one"}};
-  }
-  call.sink->done(out);
 }
 
 json::object totals(AdminCall& call) {
@@ -321,7 +271,6 @@ void plugin_directories(AdminCall& call) {
 }  // namespace
 
 void add_status_methods(AdminTable& table) {
-  table["cluster_status"] = {Needs::nothing, cluster_status};
   table["status"] = {Needs::nothing, status};
   table["environment"] = {Needs::nothing, environment};
   table["version_info"] = {Needs::nothing, version_info};

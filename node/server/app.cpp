@@ -58,6 +58,7 @@ void App::start(std::function<void(Result<void>)> done) {
   store_->on_floors_wanted([this] { loop_.post([this] { write_checkpoints(); }); });
   broker_ = std::make_unique<broker::Broker>(*this, broker_options());
   broker_->begin_boot();
+  if (identity_.queues != nullptr) broker_->pipes().start(identity_.incarnation, *identity_.queues);
   loop_.on_turn([this] { turn(); });
   if (auto opened = open_group(); !opened) return started(opened);
   group_->boot(
@@ -67,6 +68,7 @@ void App::start(std::function<void(Result<void>)> done) {
           if (!start_done_) return;
           Result<void> up = result ? bring_up() : result;
           if (!up) return started(up);
+          if (!identity_.serves) return started({});
           fresh_ = broker_->catalogue().users().empty() && broker_->catalogue().vhosts().empty();
           load_definitions(0);
         });
@@ -79,7 +81,7 @@ void App::start(std::function<void(Result<void>)> done) {
 void App::started(Result<void> result) {
   auto done = std::exchange(start_done_, nullptr);
   if (!done) return;
-  if (result) result = open_listeners();
+  if (result && identity_.serves) result = open_listeners();
   if (result) {
     tick();
     return done(std::move(result));
@@ -100,7 +102,7 @@ Result<void> App::open_group() {
   options.self = identity_.self;
   options.cluster = identity_.cluster;
   options.incarnation = identity_.incarnation;
-  options.ram = settings_.cluster.ram_node;
+  options.ram = identity_.ram;
   options.timeout_ms = settings_.cluster.metadata_timeout_ms;
   options.cluster_settings = settings_.cluster;
   random({reinterpret_cast<char*>(&options.seed), sizeof options.seed});
@@ -113,13 +115,19 @@ Result<void> App::open_group() {
   });
   if (auto opened = group_->open(); !opened) return opened;
   if (group_->has_group()) return {};
+  if (identity_.synced)
+    return make_error(Errc::corruption,
+                      "this node's store in " + settings_.data_dir + "/store is gone or empty, but the node belongs "
+                      "to a cluster and may have voted there: it must not come back under its old identity. Bring "
+                      "the store back, or give the node up: 'rabbitmqctl force_reset' here, 'rabbitmqctl "
+                      "forget_cluster_node' on another member, then join again");
   return identity_.joins ? group_->join() : group_->found();
 }
 
 Result<void> App::open_store() {
   std::error_code ec;
   std::filesystem::create_directories(settings_.data_dir, ec);
-  if (settings_.cluster.ram_node) {
+  if (identity_.ram) {
     store_ = std::make_unique<storage::MemoryStore>();
   } else {
     storage::DiscOptions options;
@@ -394,6 +402,39 @@ void App::check_resources() {
   if (memory || disk) broker_->alarms_changed();
 }
 
+// ---- from other members --------------------------------------------------------------------------
+
+void App::on_frame(raft::NodeId peer, transport::Lane lane, std::shared_ptr<const std::string> frame) {
+  if (!group_ || down_) return;
+  if (lane == transport::Lane::consensus) group_->on_frame_consensus(peer, std::move(frame));
+  else if (lane == transport::Lane::metadata) group_->on_frame_metadata(peer, *frame);
+  else broker_->pipes().on_frame(peer.value, *frame);
+}
+
+void App::on_peer_up(raft::NodeId peer, std::uint64_t) {
+  if (!group_ || down_) return;
+  group_->on_peer_up(peer);
+  broker_->pipes().on_peer_up(peer.value);
+}
+
+void App::on_peer_down(raft::NodeId peer) {
+  if (!group_ || down_) return;
+  group_->on_peer_down(peer);
+  broker_->pipes().on_peer_down(peer.value);
+}
+
+void App::on_node_down(raft::NodeId peer) {
+  if (!broker_ || down_) return;
+  broker_->pipes().on_node_down(peer.value);
+  loop_.want_turn();
+}
+
+void App::tick_pipes() {
+  if (!broker_ || down_) return;
+  broker_->pipes().tick();
+  loop_.want_turn();
+}
+
 // ---- stop ---------------------------------------------------------------------------------------
 
 void App::stop(std::function<void()> done) {
@@ -486,6 +527,11 @@ void App::propose(std::vector<metadata::Command> commands,
   for (auto& command : commands)
     if (auto* declare = std::get_if<metadata::DeclareQueue>(&command)) place(declare->def);
   group_->propose(commands, std::move(done));
+}
+
+std::string App::member_name(std::uint64_t member) const {
+  const auto* found = broker_->catalogue().find_member(member);
+  return found == nullptr ? std::string() : found->name;
 }
 
 broker::QueueLog* App::open_log(metadata::QueueUid uid) { return &journal_->open(uid); }

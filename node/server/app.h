@@ -2,6 +2,7 @@
 // The app of a node (architecture §3): store, journal, broker and listeners, started and stopped as
 // one. The runtime around it (node.h) lives on while it is stopped.
 
+#include "cluster/transport/lane_codec.h"
 #include "node/broker/broker.h"
 #include "node/config/config.h"
 #include "node/config/settings.h"
@@ -26,8 +27,12 @@ struct AppIdentity {
   std::uint64_t cluster{1};
   std::uint64_t incarnation{1};  ///< another one for each start of an app
   bool joins{false};             ///< a cluster's members will send the catalogue: nothing is founded
+  bool synced{false};            ///< the store held the group once: without it, it was lost
+  bool ram{false};               ///< keeps everything in memory, and only listens in the group
+  bool serves{true};             ///< false: a member without listeners, to vote on its own leaving
   replica::Transport* consensus{nullptr};  ///< null = alone
   replica::Transport* metadata{nullptr};
+  replica::Transport* queues{nullptr};
 };
 
 /// Owner: the loop's thread.
@@ -45,8 +50,21 @@ class App final : public broker::BrokerEnv {
   /// Tells clients (320), writes checkpoints, closes the store. `done` comes when all is closed.
   void stop(std::function<void()> done);
 
-  MetadataGroup& group() { return *group_; }
+  /// Null until the store is open.
+  MetadataGroup* group() { return group_.get(); }
+  const MetadataGroup* group() const { return group_.get(); }
+
+  // ---- from other members
+  void on_frame(raft::NodeId peer, transport::Lane lane, std::shared_ptr<const std::string> frame);
+  void on_peer_up(raft::NodeId peer, std::uint64_t incarnation);
+  void on_peer_down(raft::NodeId peer);
+  /// The peer is held for dead: its consumers here go, what it held returns.
+  void on_node_down(raft::NodeId peer);
+  /// Every 50 ms or so while there are other members.
+  void tick_pipes();
+
   broker::Broker& broker() { return *broker_; }
+  const broker::Broker& broker() const { return *broker_; }
   const config::Settings& settings() const { return settings_; }
   const std::vector<std::unique_ptr<Listener>>& listeners() const { return listeners_; }
   /// Plugins that this server has something for: rabbitmq_event_exchange makes its exchange.
@@ -73,6 +91,7 @@ class App final : public broker::BrokerEnv {
   void attach_queue(metadata::QueueUid uid, std::shared_ptr<broker::Queue> queue) override;
   void close_log(metadata::QueueUid uid, bool retire) override;
   std::uint64_t log_bytes_in_flight() const override { return journal_->bytes_in_flight(); }
+  std::string member_name(std::uint64_t member) const override;
   void want_turn() override { loop_.want_turn(); }
   Logger& log() override { return log_; }
 

@@ -30,6 +30,7 @@ replica::ReplicaOptions replica_options(const GroupOptions& options) {
   out.raft.lease_ms = from.lease_ms;
   out.raft.heartbeat_ms = from.peer_heartbeat_ms;
   out.raft.quiet = true;
+  out.raft.prompt_commit = true;
   out.liveness.heartbeat_ms = from.peer_heartbeat_ms;
   out.liveness.suspect_floor_ms = from.suspect_min_ms;
   out.liveness.suspect_ceiling_ms = from.suspect_max_ms;

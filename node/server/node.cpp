@@ -44,7 +44,7 @@ int Node::run() {
   }
   print_banner();
   await_signals();
-  start_app([this](const Result<void>& started) {
+  start_app(StartMode::serve, [this](const Result<void>& started) {
     booting_ = false;
     if (stopping_) return;
     if (!started) {
@@ -57,6 +57,7 @@ int Node::run() {
     log_->info(LogArea::general, "Server startup complete; node {} is up", settings_.node_name);
   });
   loop_.run();
+  cluster_->stop();
   if (exit_code_ != 0) return exit_code_;
   control_->stop();
   if (!settings_.keep_pid_file) {
@@ -96,8 +97,15 @@ Result<void> Node::prepare() {
   options.cookies = {cookie_};
   options.identity = identity_;
   options.memory_quota_bytes = 16U << 20;
+  cluster_ = std::make_unique<ClusterService>(*this);
+  cluster_->open(identity_, {cookie_});
+  options.modules = {cluster_->module()};
+  options.on_cookies = [this](std::vector<transport::Cookie> cookies) {
+    loop_.post([this, cookies = std::move(cookies)] { cluster_->cookies_changed(cookies); });
+  };
   auto port = control_->start(std::move(options));
   if (!port) return port.error();
+  cluster_->serve(*port);
 
   transport::NodeEntry entry;
   entry.name = settings_.node_name;
@@ -130,7 +138,7 @@ Result<void> Node::load_identity() {
   identity_.node_name = settings_.node_name;
   identity_.product_version = "0.1.0";
   identity_.node_id = state_.node_id;
-  identity_.cluster_id = state_.cluster_id;
+  identity_.cluster_id = membership::to_hex(state_.cluster_id);
   return {};
 }
 
@@ -179,21 +187,46 @@ void Node::fail(const Error& error) {
   if (control_) control_->stop();
 }
 
-void Node::start_app(std::function<void(Result<void>)> done) {
+Result<void> Node::put_local_state(membership::LocalState state) {
+  if (auto written = membership::StateFile(settings_.data_dir).write(state); !written) return written;
+  state_ = std::move(state);
+  identity_.node_id = state_.node_id;
+  identity_.cluster_id = membership::to_hex(state_.cluster_id);
+  control_->sessions().set_self(identity_);
+  cluster_->identity_changed(identity_);
+  return {};
+}
+
+void Node::start_app(StartMode mode, std::function<void(Result<void>)> done) {
   if (app_running_) return done({});
   start_waiters_.push_back(std::move(done));
-  if (app_) return;  // on its way
+  if (start_waiters_.size() > 1) return;  // on its way
+  if (app_) return app_started(make_error(Errc::conflict, "the broker on this node stops; try again"));
+  cluster_->before_app([this, mode](const Result<void>& ready) {
+    if (!ready) return app_started(ready);
+    launch(mode);
+  });
+}
+
+void Node::launch(StartMode mode) {
   if (started_before_) {
     // What the last app proposed must not be taken for the first proposals of this one.
-    ++state_.incarnation;
-    if (auto written = membership::StateFile(settings_.data_dir).write(state_); !written)
-      return app_started(written);
+    membership::LocalState next = state_;
+    ++next.incarnation;
+    if (auto put = put_local_state(std::move(next)); !put) return app_started(put);
   }
   started_before_ = true;
   AppIdentity identity;
   identity.self = raft::NodeId(membership::member_number(state_.node_id));
-  identity.cluster = membership::cluster_number(state_.founded() ? state_.cluster_id : state_.node_id);
+  identity.cluster = membership::cluster_number(state_.cluster_id);
   identity.incarnation = state_.incarnation;
+  identity.joins = !state_.alone();
+  identity.synced = state_.synced;
+  identity.ram = state_.ram;
+  identity.serves = mode == StartMode::serve;
+  identity.consensus = &cluster_->net().lane(transport::Lane::consensus);
+  identity.queues = &cluster_->net().lane(transport::Lane::queues);
+  identity.metadata = &cluster_->net().lane(transport::Lane::metadata);
   app_ = std::make_unique<App>(loop_, settings_, identity, *log_, [this](const Error& error) {
     // Fail-stop: nothing that was not synced may be confirmed, so nothing more is said at all.
     log_->error(LogArea::storage, "the store failed, the node stops at once: {}", error.text);
@@ -202,8 +235,13 @@ void Node::start_app(std::function<void(Result<void>)> done) {
     std::_Exit(1);
   });
   // An app that fails to start calls from its own members.
-  app_->start([this, which = app_.get()](Result<void> result) {
-    if (result) return app_started(result);
+  app_->start([this, mode, which = app_.get()](Result<void> result) {
+    if (result) {
+      which->broker().on_members([this] { cluster_->members_changed(); });
+      cluster_->app_started();
+      app_running_ = mode == StartMode::serve;
+      return app_started(result);
+    }
     loop_.post([this, which, result] {
       drop_app(which);
       app_started(result);
@@ -212,8 +250,7 @@ void Node::start_app(std::function<void(Result<void>)> done) {
 }
 
 void Node::app_started(const Result<void>& result) {
-  app_running_ = app_running_ || result.has_value();
-  if (result) {
+  if (app_running_) {
     if (auto plugins = plugins_changed(); !plugins)
       log_->error(LogArea::general, "plugins: {}", plugins.error().text);
     // Lines are logged on any thread; the exchange belongs to the loop.
@@ -253,7 +290,7 @@ Result<void> Node::plugins_changed() {
 
 void Node::stop_app(std::function<void()> done) {
   if (!app_) return done();
-  if (plugins_hook_) (void)plugins_hook_({});
+  if (app_running_ && plugins_hook_) (void)plugins_hook_({});
   running_plugins_.clear();
   app_running_ = false;
   app_->stop([this, which = app_.get(), done = std::move(done)] {
@@ -268,6 +305,7 @@ void Node::stop_app(std::function<void()> done) {
 void Node::drop_app(const App* which) {
   if (app_.get() != which) return;
   loop_.on_turn([] {});
+  cluster_->app_stopped();
   app_.reset();
 }
 

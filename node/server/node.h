@@ -9,6 +9,7 @@
 #include "node/config/config.h"
 #include "node/config/log_sink.h"
 #include "node/server/app.h"
+#include "node/server/cluster_service.h"
 
 #include <boost/asio/signal_set.hpp>
 
@@ -19,6 +20,9 @@
 namespace warren::server {
 
 struct AdminCall;
+
+/// What of the app is started: all of it, or only the member of the cluster, without clients.
+enum class StartMode : std::uint8_t { serve, member_only };
 
 /// Owner: the main thread, which runs the loop.
 class Node final : public transport::Handler {
@@ -42,13 +46,21 @@ class Node final : public transport::Handler {
   const transport::Cookie& cookie() const { return cookie_; }
   /// Identity, incarnation and cluster, as in the state file.
   const membership::LocalState& local_state() const { return state_; }
-  /// Null while the app is stopped.
+  /// Writes the state file; this node is from now on what it says.
+  Result<void> put_local_state(membership::LocalState state);
+  ClusterService& cluster() { return *cluster_; }
+  const ClusterService& cluster() const { return *cluster_; }
+  /// Null while the app is stopped, or serves no clients (yet).
   App* app() { return app_running_ ? app_.get() : nullptr; }
+  const App* app() const { return app_running_ ? app_.get() : nullptr; }
+  /// The app as a member of the cluster: also while it starts and stops.
+  App* member_app() { return app_.get(); }
+  const App* member_app() const { return app_.get(); }
   bool booting() const { return booting_; }
   Millis started_wall_ms() const { return started_wall_ms_; }
   std::uint16_t control_port() const { return control_ ? control_->port() : 0; }
   /// `done` comes once, perhaps at once; it may take long while a cluster has no majority.
-  void start_app(std::function<void(Result<void>)> done);
+  void start_app(StartMode mode, std::function<void(Result<void>)> done);
   /// Reads the enabled_plugins file again and acts on it.
   Result<void> plugins_changed();
   /// What starts and stops services of plugins: told the enabled ones, and none while the app stops.
@@ -71,6 +83,7 @@ class Node final : public transport::Handler {
  private:
   Result<void> prepare();
   Result<void> load_identity();
+  void launch(StartMode mode);
   void app_started(const Result<void>& result);
   void drop_app(const App* which);
   void write_pid_file();
@@ -89,6 +102,7 @@ class Node final : public transport::Handler {
   transport::PeerIdentity identity_;
   std::unique_ptr<transport::ControlServer> control_;
   transport::NodeRegistration registration_;
+  std::unique_ptr<ClusterService> cluster_;
   std::unique_ptr<App> app_;
   std::function<Result<void>(const std::vector<std::string>&)> plugins_hook_;
   std::vector<std::string> running_plugins_;
