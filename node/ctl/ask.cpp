@@ -200,6 +200,13 @@ int exit_code_of(const Command& command, const Error& error) {
     return kExitUsage;
   }
   if (error.code == Errc::not_found && error.text.starts_with("User ")) return kExitNoUser;
+  // As RabbitMQ 3.10.8 answers: a join to itself is a defect to it, all else about members a refusal.
+  if (error.text.starts_with("cannot_cluster_node_with_itself")) return kExitSoftware;
+  if (error.text.starts_with("online_node_offline_flag")) return kExitUsage;
+  if (command.group == Group::cluster && error.code != Errc::timeout && error.code != Errc::internal &&
+      (command.name == "join_cluster" || command.name == "reset"))
+    return kExitUnavailable;
+  if (command.name == "reset" && error.code == Errc::conflict) return kExitUnavailable;
   if (error.code == Errc::timeout || error.code == Errc::cancelled) return kExitTempFail;
   if (error.code == Errc::unsupported) return kExitUsage;
   if (command.has(kCheck)) return kExitUnavailable;

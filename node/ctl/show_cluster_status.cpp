@@ -1,6 +1,7 @@
 // cluster_status: headings for people, Erlang terms for old scripts, JSON for new ones.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 
 #include "node/ctl/context.h"
@@ -241,7 +242,12 @@ std::string cluster_status_text(const json::value& status, bool bold) {
   sections.add("Disk Nodes", each(list_at(status, "disk_nodes")));
   if (const json::array ram = list_at(status, "ram_nodes"); !ram.empty())
     sections.add("RAM Nodes", each(ram));
-  sections.add("Running Nodes", each(list_at(status, "running_nodes")));
+  // By name; the term and JSON forms have the asked node last, as RabbitMQ 3.10.8 does.
+  json::array running = list_at(status, "running_nodes");
+  std::sort(running.begin(), running.end(), [](const json::value& a, const json::value& b) {
+    return string_of(a) < string_of(b);
+  });
+  sections.add("Running Nodes", each(running));
   if (find_at(status, "versions") != nullptr) sections.add("Versions", version_lines(status));
   if (find_at(status, "maintenance_status") != nullptr) {
     std::string lines;

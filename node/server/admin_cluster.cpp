@@ -70,7 +70,8 @@ json::object brief(Node& node) {
   for (const auto& peer : node.cluster().net().states())
     if (!peer.up) unreachable.push_back(json::value(peer.peer.node_name));
   const bool running = node.app() != nullptr;
-  return {{"running", running},
+  return {{"node_id", membership::to_hex(node.local_state().node_id)},
+          {"running", running},
           {"version", json::object{{"rabbitmq_name", "RabbitMQ"}, {"rabbitmq_version", kCompatible},
                                    {"erlang_version", kRuntime}, {"warren_version", kVersion}}},
           {"cpu_cores", static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN))},
@@ -97,6 +98,12 @@ class StatusReport {
     const json::object* from = answer.if_object();
     if (from == nullptr || !from->contains("running") || !from->at("running").is_bool()) return;
     if (!from->at("running").get_bool()) return;
+    // Another node under the name of a member is not that member (a wiped one, CLU-11).
+    const auto* id = from->if_contains("node_id");
+    const auto member = std::find_if(members_.begin(), members_.end(), [&](const auto& m) { return m.name == name; });
+    if (member == members_.end() || id == nullptr || !id->is_string() ||
+        (!member->node_id.empty() && membership::to_hex(member->node_id) != std::string_view(id->get_string())))
+      return missed(name, "another node runs under this name");
     running_.insert(name);
     const auto take = [&](const char* key, json::object& into) {
       if (const auto* value = from->if_contains(key)) into[name] = *value;
