@@ -33,6 +33,11 @@ Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_nam
   if (target.node_id == self.node_id || target.name == self_name)
     return make_error(Errc::invalid_argument,
                       "cannot_cluster_node_with_itself: cannot cluster node with itself: " + self_name);
+  if (is_only_disc_node(self))
+    return make_error(Errc::conflict,
+                      "clustering_only_disc_node: You cannot cluster a node if it is the only disc node in "
+                      "its existing cluster. If new nodes joined while this node was offline, use "
+                      "'update_cluster_nodes' to add them manually.");
   const bool listed = std::any_of(target.members.begin(), target.members.end(), [&](const auto& member) {
     return member.node_id == self.node_id;
   });
@@ -41,11 +46,6 @@ Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_nam
     return make_error(Errc::unavailable,
                       fmt::format("node_not_running: the broker on node {} is stopped; start it with "
                                   "'rabbitmqctl -n {} start_app'", target.name, target.name));
-  if (is_only_disc_node(self))
-    return make_error(Errc::conflict,
-                      "clustering_only_disc_node: You cannot cluster a node if it is the only disc node in "
-                      "its existing cluster. If new nodes joined while this node was offline, use "
-                      "'update_cluster_nodes' to add them manually.");
   for (const auto& member : target.members)
     if (member.name == self_name && member.node_id != self.joining_as)
       return make_error(Errc::conflict, inconsistent(target.name, self_name).text +

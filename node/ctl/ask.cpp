@@ -234,6 +234,8 @@ int print_error(Context& context, const Invocation& invocation, const Error& err
             running ? "stopped" : "running", running ? "Stop" : "Start", program,
             running ? "stop_app" : "start_app"));
   }
+  if (error.text.starts_with("online_node_offline_flag"))
+    return usage_error(context, invocation, "Error: this command requires the target node to be stopped.");
   if (invocation.globals.formatter == "json") {
     err << json::serialize(json::object{{"result", "error"},
                                         {"error", errc_name(error.code)},

@@ -1,8 +1,11 @@
 #include "node/server/admin.h"
 
 #include <algorithm>
+#include <set>
 
 namespace warren::server {
+
+namespace json = boost::json;
 
 std::string AdminCall::text(std::string_view key, std::string fallback) const {
   const auto* value = args.if_contains(key);
@@ -47,6 +50,78 @@ const AdminTable& methods() {
 
 }  // namespace
 
+namespace {
+
+/// Answers of this node's part go on to the caller; when it is done, the other members are asked.
+class LocalPart final : public transport::CallSink {
+ public:
+  using Next = std::function<void(json::value)>;
+  LocalPart(std::shared_ptr<transport::CallSink> caller, Next next)
+      : caller_(std::move(caller)), next_(std::move(next)) {}
+  bool row(const json::object& row) override { return caller_->row(row); }
+  void done(const json::value& result) override { next_(result); }
+  void fail(Errc code, std::string text) override { caller_->fail(code, std::move(text)); }
+  bool closed() const override { return caller_->closed(); }
+  Millis deadline_ms() const override { return caller_->deadline_ms(); }
+  const transport::PeerIdentity& peer() const override { return caller_->peer(); }
+
+ private:
+  std::shared_ptr<transport::CallSink> caller_;
+  Next next_;
+};
+
+/// Listings of what lives on single nodes are of the whole cluster unless the caller says otherwise.
+bool is_cluster_wide(const std::string& method, const json::object& args) {
+  static const std::set<std::string, std::less<>> methods{"list_queues", "list_connections", "list_channels",
+                                                          "list_consumers", "list_unresponsive_queues"};
+  const auto on = [&](const char* key) {
+    const auto* value = args.if_contains(key);
+    return value != nullptr && value->is_bool() && value->get_bool();
+  };
+  return methods.contains(method) && !on("local_only") && !on("local") && !on("offline");
+}
+
+/// Queues whose home did not answer are shown from the catalogue (D9).
+void list_out_of_reach(Node& node, const json::object& args, const std::string& home,
+                       const std::shared_ptr<transport::CallSink>& sink) {
+  const auto* on = args.if_contains("online");
+  if (node.app() == nullptr || (on != nullptr && on->is_bool() && on->get_bool())) return;
+  const auto& catalogue = node.app()->broker().catalogue();
+  const auto* member = catalogue.find_member(std::string_view(home));
+  const auto* vhost_name = args.if_contains("vhost");
+  const auto* vhost = catalogue.find_vhost(
+      vhost_name != nullptr && vhost_name->is_string() ? std::string_view(vhost_name->get_string()) : "/");
+  if (member == nullptr || vhost == nullptr) return;
+  for (const auto& [name, def] : vhost->queues)
+    if (def.home == member->id)
+      sink->row({{"name", name}, {"vhost", def.vhost}, {"durable", def.durable},
+                 {"auto_delete", def.auto_delete}, {"exclusive", def.exclusive},
+                 {"type", metadata::queue_type_name(def.type)}, {"node", home}, {"state", "down"}});
+}
+
+/// One wave of questions to all members at once, within a second: who does not answer costs the caller
+/// no more than that.
+std::shared_ptr<transport::CallSink> and_the_others(Node& node, const std::string& method, json::object args,
+                                                    const std::shared_ptr<transport::CallSink>& sink) {
+  args["local_only"] = true;
+  return std::make_shared<LocalPart>(sink, [&node, method, args, sink](const json::value& result) {
+    const Millis deadline = node.settings().cluster.status_timeout_ms;
+    node.cluster().caller().call_all(
+        node.cluster().other_names(), method, args, deadline,
+        [&node, method, args, sink, result](std::vector<transport::NodeAnswer> answers) {
+          for (const auto& one : answers) {
+            if (!one.answer && method == "list_queues") list_out_of_reach(node, args, one.node_name, sink);
+            if (!one.answer) continue;
+            for (const auto& row : one.answer->rows)
+              if (!sink->row(row)) return;
+          }
+          sink->done(result);
+        });
+  });
+}
+
+}  // namespace
+
 void handle_admin_call(Node& node, const std::string& method, const boost::json::object& args,
                        const std::shared_ptr<transport::CallSink>& sink) {
   const auto found = methods().find(method);
@@ -60,6 +135,8 @@ void handle_admin_call(Node& node, const std::string& method, const boost::json:
     return sink->fail(Errc::conflict, "app_running: stop the broker on this node first");
   if (needs == Needs::app_and_vhost && call.broker().catalogue().find_vhost(call.vhost()) == nullptr)
     return sink->fail(Errc::not_found, "Virtual host '" + call.vhost() + "' does not exist");
+  if (call.app != nullptr && is_cluster_wide(method, args) && node.cluster().members().size() > 1)
+    call.sink = and_the_others(node, method, args, sink);
   found->second.run(call);
 }
 

@@ -58,6 +58,9 @@ void App::start(std::function<void(Result<void>)> done) {
   store_->on_floors_wanted([this] { loop_.post([this] { write_checkpoints(); }); });
   broker_ = std::make_unique<broker::Broker>(*this, broker_options());
   broker_->begin_boot();
+  sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits()});
+  sockets_->unauthenticated_max = static_cast<std::size_t>(settings_.connections.unauthenticated_connections);
+  sockets_->cert_login_common_name = settings_.access.cert_login_from == "common_name";
   if (identity_.queues != nullptr) broker_->pipes().start(identity_.incarnation, *identity_.queues);
   loop_.on_turn([this] { turn(); });
   if (auto opened = open_group(); !opened) return started(opened);
@@ -230,11 +233,6 @@ Result<void> App::open_listeners() {
       if (!made) return made.error();
       tls = *made;
     }
-  }
-  if (!sockets_) {
-    sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits()});
-    sockets_->unauthenticated_max = static_cast<std::size_t>(settings_.connections.unauthenticated_connections);
-    sockets_->cert_login_common_name = settings_.access.cert_login_from == "common_name";
   }
   for (const auto& wanted : settings_.listeners) {
     auto listener = std::make_unique<Listener>(*sockets_, settings_.sockets, wanted.tls ? tls : nullptr);
@@ -515,7 +513,7 @@ void App::random(std::span<char> into) {
 /// A durable queue lives where there is a disc; every other one with whoever declares it.
 void App::place(metadata::QueueDef& def) const {
   if (def.home == 0) def.home = identity_.self.value;
-  if (!settings_.cluster.ram_node || !def.durable || def.exclusive) return;
+  if (!identity_.ram || !def.durable || def.exclusive) return;
   std::vector<raft::NodeId> discs;
   for (const raft::NodeId voter : group_->config().voters)
     if (!group_->suspected(voter)) discs.push_back(voter);
