@@ -85,6 +85,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
     boost::container::small_vector<Target*, 4> targets;
     std::string reply_token;  // direct reply-to instead of queues
     bool unreachable{false};  // some queue's node is down: it is left out, and confirms are nacks
+    mutable Millis empty_at{0};  // when it was last known to lead nowhere, on this node brought up to date
   };
   struct Unacked {
     std::uint64_t tag;
@@ -195,6 +196,7 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   /// A name is unknown here, but another member may know it: waits until this node is not behind, and
   /// does the whole call again. False: it is unknown to all.
   bool look_again();
+  void look_for_targets();
   std::weak_ptr<char> alive() const { return alive_; }
   std::string where(std::string_view kind, std::string_view name) const;
   const std::string& vhost_name() const { return session_.vhost_name(); }

@@ -41,8 +41,24 @@ void Channel::on_publish(std::string_view arguments) {
     error(ReplyCode::not_implemented, "immediate=true", BasicPublish::kId);
   else
     route_ = resolve(exchange_, key_);
+  if (route_ != nullptr && route_->targets.empty()) [[unlikely]]
+    look_for_targets();
   in_call_ = false;
   call_id_ = 0;
+}
+
+/// A queue or binding may just have been made through another node. Looked up again at most every tenth of
+/// a second per route, so that who publishes to nobody does not pay for it each time.
+void Channel::look_for_targets() {
+  const Route& route = *route_;
+  if (!route.reply_token.empty() || route.unreachable || &route == &own_route_) return;
+  constexpr Millis kEvery = 100;
+  const Millis now = broker_.steady_ms();
+  if (!looked_again_ && route.empty_at != 0 && now - route.empty_at < kEvery) return;
+  if (look_again())
+    route_ = nullptr;  // done again when this node is up to date
+  else
+    route.empty_at = std::max<Millis>(now, 1);
 }
 
 /// The cached or fresh route; null after an error was raised.

@@ -34,8 +34,9 @@ int run_change_type(Context& context, const Invocation& invocation) {
   std::string type = invocation.text("node_type");
   if (type == "disk") type = "disc";
   if (type != "disc" && type != "ram") {
-    return usage_error(context, invocation,
-                       "Error (argument validation): The node type must be either disc or ram.");
+    (void)usage_error(context, invocation,
+                      "Error (argument validation): Bad argument: The node type must be either disc or ram.");
+    return kExitData;  // as RabbitMQ 3.10.8
   }
   Invocation named = invocation;
   named.args["node_type"] = type;

@@ -122,8 +122,15 @@ std::shared_ptr<transport::CallSink> and_the_others(Node& node, const std::strin
 
 }  // namespace
 
-void handle_admin_call(Node& node, const std::string& method, const boost::json::object& args,
-                       const std::shared_ptr<transport::CallSink>& sink) {
+namespace {
+
+bool asks_for_change(const std::string& method) {
+  return !method.starts_with("list_") && !method.starts_with("check_") && !method.starts_with("await_") &&
+         !method.starts_with("member_");
+}
+
+void carry_out(Node& node, const std::string& method, const json::object& args,
+               const std::shared_ptr<transport::CallSink>& sink, bool caught_up) {
   const auto found = methods().find(method);
   if (found == methods().end())
     return sink->fail(Errc::unsupported, "this node does not know the control method '" + method + "'");
@@ -135,9 +142,21 @@ void handle_admin_call(Node& node, const std::string& method, const boost::json:
     return sink->fail(Errc::conflict, "app_running: stop the broker on this node first");
   if (needs == Needs::app_and_vhost && call.broker().catalogue().find_vhost(call.vhost()) == nullptr)
     return sink->fail(Errc::not_found, "Virtual host '" + call.vhost() + "' does not exist");
+  if (needs != Needs::nothing && needs != Needs::stopped_app && !caught_up && asks_for_change(method) &&
+      call.app->may_be_behind()) {
+    // What it names may just have been made through another node.
+    return call.app->catch_up([&node, method, args, sink] { carry_out(node, method, args, sink, true); });
+  }
   if (call.app != nullptr && is_cluster_wide(method, args) && node.cluster().members().size() > 1)
     call.sink = and_the_others(node, method, args, sink);
   found->second.run(call);
+}
+
+}  // namespace
+
+void handle_admin_call(Node& node, const std::string& method, const json::object& args,
+                       const std::shared_ptr<transport::CallSink>& sink) {
+  carry_out(node, method, args, sink, false);
 }
 
 }  // namespace warren::server

@@ -131,6 +131,22 @@ void ClusterService::app_started() {
   arm();
 }
 
+void ClusterService::await_vote(std::function<void()> done) {
+  constexpr Millis kLongest = 10'000;
+  const Millis until = node_.loop().steady_ms() + kLongest;
+  struct Look {
+    static void again(ClusterService& self, Millis until, const std::function<void()>& done) {
+      App* app = self.node_.member_app();
+      const auto* group = app == nullptr ? nullptr : app->group();
+      const raft::Core* core = group == nullptr ? nullptr : app->group()->replica().core(kMetadataGroup);
+      const bool counted = core != nullptr && core->config().is_voter(group->self()) && !core->config_pending();
+      if (core == nullptr || counted || self.state().ram || self.node_.loop().steady_ms() >= until) return done();
+      self.after(kTick.count(), [&self, until, done] { again(self, until, done); });
+    }
+  };
+  Look::again(*this, until, done);
+}
+
 void ClusterService::app_stopped() {
   absent_.clear();
   ticking_ = false;

@@ -45,6 +45,9 @@ class ClusterService final : public membership::OperationsEnv {
   /// The catalogue is there: it says who the members are.
   void app_started();
   void app_stopped();
+  /// `done` when the group counts on this node (a disc node votes), or after a while: only then does the
+  /// cluster survive what the operator was told it survives.
+  void await_vote(std::function<void()> done);
   /// The catalogue's members or the cluster's name changed.
   void members_changed();
   /// A peer refuses our stream for good, in its words; "" while none does.

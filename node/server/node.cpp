@@ -240,7 +240,7 @@ void Node::launch(StartMode mode) {
       which->broker().on_members([this] { cluster_->members_changed(); });
       cluster_->app_started();
       app_running_ = mode == StartMode::serve;
-      return app_started(result);
+      return cluster_->await_vote([this, result] { app_started(result); });
     }
     loop_.post([this, which, result] {
       drop_app(which);
