@@ -1,6 +1,5 @@
 """Starting: any order, full power loss, discovery (CLU-14, CLU-21, CLU-22).
 
-Waits for: membership with discovery, one catalogue.
 """
 
 import itertools

@@ -1,6 +1,5 @@
 """Clients see one broker, whichever node they are on (CLU-15, CLU-19), also while one is dead.
 
-Waits for: one catalogue for all nodes, and pipes to queues on other nodes.
 """
 
 import threading

@@ -2,7 +2,7 @@
 
 Every node has a client that publishes to a durable queue on every node; while they do, nodes are
 killed and stopped and the network is cut. Afterwards every node runs, all see the same cluster, and
-every confirmed message is in its queue, once and in order. Waits for: membership, pipes.
+every confirmed message is in its queue, once and in order.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Who is in the cluster: join, leave, forget, node types (CLU-05 to CLU-11) and what is refused (2.8).
 
-Exit codes and words are what RabbitMQ 3.10.8 answered to the same lines. Waits for: membership.
+Exit codes and words are what RabbitMQ 3.10.8 answered to the same lines.
 """
 
 import shutil

@@ -1,7 +1,4 @@
-"""The page of notes, typed as it stands on two hosts (S17 to S20).
-
-Waits for: join_cluster and the members' side of cluster_status.
-"""
+"""The page of notes, typed as it stands on two hosts (S17 to S20)."""
 
 import re
 

@@ -1,0 +1,83 @@
+// What the settings mean for the broker, for connections, and for the first start.
+
+#include "node/server/app.h"
+
+#include "node/access/passwords.h"
+
+namespace warren::server {
+
+namespace {
+
+std::uint64_t positive_or_none(std::int64_t value) {
+  return value == config::kInfinity || value < 0 ? 0 : static_cast<std::uint64_t>(value);
+}
+
+}  // namespace
+
+broker::BrokerOptions App::broker_options() const {
+  broker::BrokerOptions options;
+  options.self = identity_.self.value;
+  options.node_name = settings_.node_name;
+  options.cluster_name = settings_.cluster.name.empty() ? settings_.node_name : settings_.cluster.name;
+  options.max_message_size = static_cast<std::uint64_t>(settings_.queues.max_message_size);
+  options.stamp_time = settings_.queues.stamp_time;
+  options.stamp_node = settings_.queues.stamp_node;
+  options.channel_max_per_node = positive_or_none(settings_.connections.channel_max_per_node);
+  options.consumers_max_per_channel = positive_or_none(settings_.connections.consumer_max_per_channel);
+  options.default_prefetch = settings_.queues.default_consumer_prefetch;
+  options.max_connections = positive_or_none(settings_.connections.connection_max);
+  options.consumer_timeout_ms = static_cast<Millis>(positive_or_none(settings_.queues.consumer_timeout_ms));
+  if (!settings_.queues.default_type.empty()) options.default_queue_type = settings_.queues.default_type;
+  std::string mechanisms;
+  for (const auto& name : settings_.access.mechanisms)
+    if (name != "EXTERNAL") mechanisms += (mechanisms.empty() ? "" : " ") + name;
+  if (!mechanisms.empty()) options.mechanisms = mechanisms;
+  options.anonymous_user = settings_.access.anonymous_user;
+  options.access.loopback_users = {settings_.access.loopback_users.begin(),
+                                   settings_.access.loopback_users.end()};
+  options.flow_bytes = static_cast<std::uint64_t>(settings_.storage.journal_bytes);
+  options.queue.resident_bytes_max = static_cast<std::size_t>(settings_.queues.queue_memory);
+  options.queues_memory = static_cast<std::size_t>(settings_.queues.queues_memory);
+  options.queue.checkpoint_bytes = static_cast<std::size_t>(settings_.storage.write_buffer) * 3 / 4;
+  return options;
+}
+
+amqp::ConnectionLimits App::connection_limits() const {
+  const auto& from = settings_.connections;
+  amqp::ConnectionLimits limits;
+  limits.channel_max = from.channel_max;
+  limits.frame_max = from.frame_max;
+  limits.initial_frame_max = from.initial_frame_max;
+  limits.heartbeat_s = from.heartbeat_s;
+  limits.handshake_ms = from.handshake_timeout_ms;
+  limits.untrusted_close_ms = from.login_delay_ms;
+  return limits;
+}
+
+Result<std::vector<metadata::Command>> App::default_objects() {
+  const auto& access = settings_.access;
+  metadata::UserDef user;
+  user.name = access.default_user;
+  user.hashing_algorithm = access.password_hashing;
+  auto hash = access::hash_password(
+      user.hashing_algorithm, access.default_pass, [this](std::span<std::uint8_t> into) {
+        random({reinterpret_cast<char*>(into.data()), into.size()});
+      });
+  if (!hash) return hash.error();
+  user.password_hash = *hash;
+  user.tags = access.default_user_tags;
+  std::vector<metadata::Command> commands;
+  if (broker_->catalogue().find_vhost(access.default_vhost) == nullptr) {
+    metadata::VhostDef vhost;
+    vhost.name = access.default_vhost;
+    vhost.description = "Default virtual host";
+    commands.push_back(metadata::PutVhost{std::move(vhost)});
+  }
+  commands.push_back(metadata::PutUser{std::move(user)});
+  commands.push_back(metadata::PutPermission{{access.default_user, access.default_vhost,
+                                              access.default_configure, access.default_write,
+                                              access.default_read}});
+  return commands;
+}
+
+}  // namespace warren::server
