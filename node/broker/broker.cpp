@@ -389,15 +389,32 @@ bool Broker::delete_exclusive_queues(std::uint64_t connection, std::function<voi
   return true;
 }
 
+void Broker::when_gone(metadata::QueueUid uid, std::function<void()> done) {
+  if (doomed_.contains(uid) && !delete_again_)
+    end_waiters_.emplace(uid, std::move(done));
+  else
+    done();
+}
+
+/// Also when their deletion failed for now: who waits is not to wait for a majority.
+void Broker::tell_end_waiters(metadata::QueueUid uid) {
+  auto [from, to] = end_waiters_.equal_range(uid);
+  std::vector<std::function<void()>> told;
+  for (auto at = from; at != to; ++at) told.push_back(std::move(at->second));
+  end_waiters_.erase(from, to);
+  for (const auto& done : told) done();
+}
+
 void Broker::delete_queues(std::vector<metadata::QueueUid> uids, std::function<void()> done) {
   doomed_.insert(uids.begin(), uids.end());
-  env_.propose({metadata::DeleteQueues{std::move(uids)}},
-               [this, done = std::move(done)](const std::vector<Result<void>>& results) {
+  env_.propose({metadata::DeleteQueues{uids}},
+               [this, uids, done = std::move(done)](const std::vector<Result<void>>& results) {
                  // A minority cannot delete: their end comes when it can.
                  if (!results.front() && !std::exchange(delete_again_, true)) {
                    timers_.set(0, env_.steady_ms() + kDeleteAgainMs);
                    env_.want_turn();
                  }
+                 for (const auto uid : uids) tell_end_waiters(uid);
                  if (done) done();
                });
 }

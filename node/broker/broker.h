@@ -114,6 +114,8 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   void apply_all(std::vector<metadata::Command> commands, std::function<void(Result<void>)> done);
   /// `done` when everything given to logs so far is durable.
   void when_durable(std::function<void()> done) { env_.when_durable(std::move(done)); }
+  /// `done` when the queue is gone if its end is on its way (auto-delete), else at once.
+  void when_gone(metadata::QueueUid uid, std::function<void()> done);
   /// Told when the cluster's nodes or its name changed.
   void on_members(std::function<void()> hook) { members_hook_ = std::move(hook); }
   /// Start-up: until bring_up(), commands and catalogues are taken without effects.
@@ -233,6 +235,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   void carry_out(const std::vector<metadata::Effect>& effects, bool tell);
   /// Queues whose life ended here: proposed until it is so.
   void delete_queues(std::vector<metadata::QueueUid> uids, std::function<void()> done = {});
+  void tell_end_waiters(metadata::QueueUid uid);
   void on(const metadata::VhostPut& effect);
   void on(const metadata::VhostDeleted& effect);
   void on(const metadata::ExchangePut& effect);
@@ -265,6 +268,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   std::uint64_t epoch_{1};
   bool flow_closed_{false};
   bool booting_{false};
+  std::multimap<metadata::QueueUid, std::function<void()>> end_waiters_;  // told when a doomed queue is gone
   std::set<metadata::QueueUid> doomed_;  // their deletion is proposed, or will be again
   bool delete_again_{false};             // when the timer of uid 0 comes
   ReplyRegistry replies_;

@@ -236,11 +236,16 @@ void Channel::on_cancel(std::string_view arguments) {
     retire(std::move(ended));
     broker_.events().consumer(session_, number_, tag, gone.queue()->def(), !gone.no_ack(), false);
     if (method.no_wait) return leave(gone, [] {});
-    return leave(gone, [this, tag, resume = suspend()] {
-      amqp::BasicCancelOk ok;
-      ok.consumer_tag = tag;
-      reply(ok);
-      resume();
+    const metadata::QueueUid uid = gone.queue()->def().uid;
+    return leave(gone, [this, tag, uid, resume = suspend()] {
+      // A queue that ends with its last consumer is gone before its client hears of it.
+      broker_.when_gone(uid, [this, alive = alive(), tag, resume] {
+        if (alive.expired()) return;
+        amqp::BasicCancelOk ok;
+        ok.consumer_tag = tag;
+        reply(ok);
+        resume();
+      });
     });
   } else if (!reply_tag_.empty() && tag == reply_tag_) {
     broker_.replies().remove(reply_token_);
