@@ -44,12 +44,16 @@ class FakeEnv : public BrokerEnv {
           results.push_back(results.back());
           continue;
         }
-        auto applied = broker->commit(command, true);
+        auto applied = agree(command);
         if (applied) rows_written += applied->rows.size();
         results.push_back(applied ? Result<void>{} : Result<void>{applied.error()});
       }
       done(std::move(results));
     });
+  }
+  /// What the metadata group does with an entry of this node.
+  virtual Result<metadata::Applied> agree(const metadata::Command& command) {
+    return broker->commit(command, true);
   }
   bool may_be_behind() const override { return behind.has_value(); }
   void catch_up(std::function<void()> done) override {

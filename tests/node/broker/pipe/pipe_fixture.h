@@ -58,8 +58,11 @@ class FakeNet {
 class ClusterEnv final : public FakeEnv {
  public:
   using Disc = std::map<metadata::QueueUid, std::unique_ptr<FakeLog>>;
-  ClusterEnv() = default;
-  explicit ClusterEnv(Disc disc) : disc_(std::move(disc)) {}
+  using Group = std::function<Result<metadata::Applied>(const metadata::Command&)>;
+  /// `group` commits on every node, as the replicated catalogue does.
+  explicit ClusterEnv(Group group, Disc disc = {}) : group_(std::move(group)), disc_(std::move(disc)) {}
+
+  Result<metadata::Applied> agree(const metadata::Command& command) override { return group_(command); }
 
   QueueLog* open_log(metadata::QueueUid uid) override {
     const auto found = disc_.find(uid);
@@ -89,6 +92,7 @@ class ClusterEnv final : public FakeEnv {
   }
 
  private:
+  Group group_;
   Disc disc_;
   std::set<metadata::QueueUid> recovers_;
 };
@@ -108,7 +112,7 @@ class ClusterTest : public BrokerTest {
     for (std::size_t i = 1; i <= nodes; ++i) {
       Node& n = nodes_.emplace_back();
       n.id = i;
-      n.env = std::make_unique<ClusterEnv>();
+      n.env = std::make_unique<ClusterEnv>(group_of(i));
       n.port = std::make_unique<FakeNet::Port>(net_, i);
       boot(n);
     }
@@ -139,17 +143,30 @@ class ClusterTest : public BrokerTest {
     options.self = n.id;
     options.node_name = "rabbit@n" + std::to_string(n.id);
     n.broker = std::make_unique<Broker>(*n.env, options);
+    n.env->broker = n.broker.get();
     n.broker->pipes().start(++incarnation_, *n.port);
     n.alive = true;
   }
-  /// The same command on every node, as the replicated catalogue would bring it.
+  ClusterEnv::Group group_of(MemberId proposer) {
+    return [this, proposer](const metadata::Command& command) {
+      history_.push_back(command);
+      Result<metadata::Applied> own = metadata::Applied{};
+      for (Node& n : nodes_) {
+        if (!n.alive) continue;
+        auto applied = n.broker->commit(command, n.id == proposer);
+        if (n.id == proposer) own = std::move(applied);
+      }
+      return own;
+    };
+  }
+  /// The same command on every node.
   void everywhere(const metadata::Command& command) {
-    history_.push_back(command);
     for (Node& n : nodes_) {
       if (!n.alive) continue;
       n.broker->apply(command, [](const Result<void>& result) {
         EXPECT_TRUE(result) << result.error().text;
       });
+      break;
     }
     settle();
   }
@@ -186,12 +203,12 @@ class ClusterTest : public BrokerTest {
     n.clients.clear();
     auto disc = n.env->crash();
     n.broker.reset();
-    n.env = std::make_unique<ClusterEnv>(std::move(disc));
+    n.env = std::make_unique<ClusterEnv>(group_of(id), std::move(disc));
   }
   /// Comes back as another process with the catalogue of now; its streams are for the test to join.
   void restart(MemberId id) {
     boot(node(id));
-    for (const auto& command : history_) broker(id).apply(command, [](const Result<void>&) {});
+    for (const auto& command : history_) static_cast<void>(broker(id).commit(command, false));
     settle();
   }
   void give_up(MemberId who, MemberId whom) {
