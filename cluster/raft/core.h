@@ -242,6 +242,8 @@ class Core {
   void heartbeat_round(bool all);
   void send_entries(NodeId to, Progress& progress);
   void send_heartbeat(NodeId to, Progress& progress);
+  /// How far is committed, when prompt_commit and nothing else is on its way that says it.
+  void prompt(NodeId node, Progress& progress);
   void on_append_reply(const Message& m, const AppendReply& reply);
   void maybe_commit();
   void after_commit();

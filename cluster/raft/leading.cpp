@@ -157,7 +157,13 @@ void Core::on_append_reply(const Message& m, const AppendReply& reply) {
     bool behind_log = progress.state() == Progress::State::snapshot;
     bool news = progress.accepted(reply.match);
     if (behind_log && reply.match >= log_.base_index()) progress.probe(), progress.accepted(reply.match);
-    if (news) maybe_commit();
+    if (news) {
+      const Index before = hard_.commit;
+      maybe_commit();
+      // It was too late for the prompt of the commit, which claimed only what it had confirmed.
+      if (role_ == Role::leader && hard_.commit == before && reply.commit < std::min(reply.match, before))
+        prompt(m.from, progress);
+    }
   } else {
     Index retry = log_.last_at_or_below_term(reply.hint_index, reply.hint_term) + 1;
     // A hint below our log's start must lead to the snapshot, not to the start.
@@ -203,11 +209,13 @@ void Core::maybe_commit() {
   // Entries of former terms commit only together with one of our own (paper, figure 8).
   if (at <= hard_.commit || (log_.term(at) != hard_.term && !WARREN_MUTANT(1))) return;
   set_commit(at);
-  if (options_->prompt_commit)
-    for (auto& [node, progress] : progress_)
-      if (progress.state() == Progress::State::replicate && progress.next() > log_.last_index())
-        send_heartbeat(node, progress);
+  for (auto& [node, progress] : progress_) prompt(node, progress);
   after_commit();
+}
+
+void Core::prompt(NodeId node, Progress& progress) {
+  if (!options_->prompt_commit || progress.state() != Progress::State::replicate) return;
+  if (progress.next() > log_.last_index()) send_heartbeat(node, progress);
 }
 
 void Core::after_commit() {

@@ -40,6 +40,7 @@ Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
       }) {
   Prng prng(seed ^ 0xABCDEF);
   raft_.quiet = prng.chance(3, 4);
+  raft_.prompt_commit = Prng(seed ^ 0x9209).chance(1, 2);
   raft_.inflight.count = prng.chance(1, 3) ? 4 : 256;
   raft_.max_append_bytes = prng.chance(1, 3) ? 200 : 1 << 20;
   group_options_.checkpoint_entries = 5 + prng.below(60);

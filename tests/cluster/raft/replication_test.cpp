@@ -28,6 +28,23 @@ TEST(ReplicationTest, NothingCommitsWithoutAMajorityOnDisc) {  // 3.5, B.9-4
   EXPECT_EQ(lab.core(1).commit_index(), before + 1);
 }
 
+TEST(ReplicationTest, ALateMemberHearsOfTheCommitWithoutAHeartbeat) {
+  Options options;
+  options.prompt_commit = true;
+  Lab lab(3, 1, options);
+  lab.elect(1);
+  lab.settle();
+  Index before = lab.core(1).commit_index();
+  lab.at(3).disc_holds = true;
+  ASSERT_TRUE(lab.propose(1, "x"));
+  lab.settle();
+  for (const int id : {1, 2, 4}) EXPECT_EQ(lab.core(id).commit_index(), before + 1) << id;
+  EXPECT_EQ(lab.core(3).commit_index(), before) << "it was not there when the commit was told";
+  lab.at(3).disc_holds = false;
+  lab.settle();
+  EXPECT_EQ(lab.core(3).commit_index(), before + 1);
+}
+
 TEST(ReplicationTest, TheLeadersOwnDiscCountsLikeAnyOther) {  // 10.2.1
   Lab lab(3);
   lab.elect(1);
