@@ -43,7 +43,7 @@ void ClientSide::publish(const metadata::QueueDef& queue, PublishBatch& batch,
     return;
   }
   batch.expect();
-  Part part{queue.uid, queue.durable, records.size() == batch.count, {}, false};
+  Part part{queue.uid, records.size() == batch.count, {}, false};
   if (!part.all) part.records.assign(records.begin(), records.end());
   if (last_batch_ == &batch && last_cut_ == link_.cuts() && !link_.out().empty()) {
     Unanswered& entry = unanswered_.back();
@@ -378,8 +378,7 @@ void ClientSide::on_loss(Loss loss) {
   if (loss == Loss::node_down) set_reachable(false);
   for (Unanswered& entry : unanswered_)
     for (Part& part : entry.parts) {
-      const bool kept = loss == Loss::started_over || (loss == Loss::restarted && part.durable);
-      if (kept || part.done) continue;
+      if (loss == Loss::started_over || part.done) continue;
       std::vector<std::uint32_t> all;
       for (const RecordRef& r : part.records) all.push_back(r.number);
       for (std::uint32_t i = 0; part.all && i < entry.batch->count; ++i) all.push_back(i);

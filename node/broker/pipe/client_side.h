@@ -57,7 +57,6 @@ class ClientSide {
  private:
   struct Part {
     metadata::QueueUid uid;
-    bool durable;
     bool all;                        ///< every record of the block
     std::vector<RecordRef> records;  ///< numbers in the batch, offsets in the block; when not all
     bool done;
