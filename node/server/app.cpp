@@ -79,7 +79,10 @@ void App::start(std::function<void(Result<void>)> done) {
 void App::started(Result<void> result) {
   auto done = std::exchange(start_done_, nullptr);
   if (!done) return;
-  if (result && identity_.serves) result = open_listeners();
+  if (result && identity_.serves) {
+    group_->serve();
+    result = open_listeners();
+  }
   if (result) {
     tick();
     return done(std::move(result));

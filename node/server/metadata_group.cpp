@@ -46,6 +46,7 @@ MetadataGroup::MetadataGroup(GroupOptions options, Links links)
     : options_(std::move(options)),
       links_(std::move(links)),
       proposer_(proposer_options(options_), *this),
+      fence_(options_.self, options_.cluster_settings.suspect_max_ms, *this),
       ticker_(links_.loop.io()) {
   replica::Transport& transport = links_.consensus != nullptr ? *links_.consensus : nowhere_;
   Loop& loop = links_.loop;
@@ -110,8 +111,18 @@ void MetadataGroup::boot(std::function<void(Result<void>)> done,
 void MetadataGroup::propose(const std::vector<metadata::Command>& commands, metadata::ProposeDone done) {
   if (stopped_)
     return done(std::vector<Result<void>>(commands.size(), make_error(Errc::unavailable, "the node stops")));
-  proposer_.submit(commands, std::move(done));
+  proposer_.submit(commands, [this, done = std::move(done)](std::vector<Result<void>> results) {
+    const bool made = std::any_of(results.begin(), results.end(), [](const auto& r) { return r.has_value(); });
+    if (!made || stopped_) return done(std::move(results));
+    fence_.wait(core()->commit_index(), [done, results = std::move(results)] { done(results); });
+  });
   arm();
+}
+
+void MetadataGroup::serve() {
+  std::vector<raft::NodeId> members;
+  for (const auto& [id, member] : links_.owner.catalogue().members()) members.push_back(raft::NodeId(id));
+  fence_.serve(members);
 }
 
 bool MetadataGroup::may_be_behind() const { return !stopped_ && !(alone() && leads()); }
@@ -130,11 +141,14 @@ void MetadataGroup::turn() {
   // Outcomes carried out in there may have made room for what waits.
   proposer_.flush();
   replica_->turn();
+  if (core() != nullptr) fence_.turn(core()->applied_index(), steady_ms());
 }
 
 void MetadataGroup::stop() {
   if (std::exchange(stopped_, true)) return;
   ticker_.cancel();
+  fence_.stop_serving();
+  fence_.release_all();
   proposer_.fail_all(make_error(Errc::unavailable, "the node stops"));
 }
 
@@ -179,13 +193,21 @@ void MetadataGroup::on_frame_consensus(raft::NodeId peer, std::shared_ptr<const 
 }
 
 void MetadataGroup::on_frame_metadata(raft::NodeId peer, std::string_view bytes) {
-  if (!stopped_) proposer_.on_frame(peer, bytes);
+  if (stopped_) return;
+  if (!metadata::Fence::is_frame(bytes) || !fence_.on_frame(peer, bytes, steady_ms())) proposer_.on_frame(peer, bytes);
+  links_.loop.want_turn();
 }
 
-void MetadataGroup::on_peer_up(raft::NodeId peer) { proposer_.on_peer_up(peer); }
+void MetadataGroup::on_peer_up(raft::NodeId peer) {
+  proposer_.on_peer_up(peer);
+  fence_.on_peer_up(peer);
+}
 
 void MetadataGroup::on_peer_down(raft::NodeId peer) {
-  if (!stopped_) replica_->on_peer_down(peer);
+  if (stopped_) return;
+  replica_->on_peer_down(peer);
+  fence_.on_peer_down(peer);
+  links_.loop.want_turn();
 }
 
 // ---- membership ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // The catalogue's replica group on this node: the replica, the machine over the broker's catalogue, and the
 // proposer, driven by the loop. Alone in its cluster a node runs a group of one in the same way.
 
+#include "cluster/metadata/fence.h"
 #include "cluster/metadata/proposer.h"
 #include "cluster/replica/replica_node.h"
 #include "node/config/settings.h"
@@ -29,7 +30,7 @@ struct GroupOptions {
 };
 
 /// Owner: the loop's thread. Order: construct, open(), then found() or join() unless has_group(), boot().
-class MetadataGroup final : private metadata::ProposerLink {
+class MetadataGroup final : private metadata::ProposerLink, private metadata::FenceLink {
  public:
   struct Links {
     Loop& loop;
@@ -56,7 +57,12 @@ class MetadataGroup final : private metadata::ProposerLink {
   /// before. Waits without limit; meanwhile `progress` is called about every ten seconds.
   void boot(std::function<void(Result<void>)> done, std::function<void(const std::string&)> progress);
 
+  /// `done` when every member that serves clients has carried it out.
   void propose(const std::vector<metadata::Command>& commands, metadata::ProposeDone done);
+  /// This node's listeners open next: changes wait for it from now on.
+  void serve();
+  /// And no more.
+  void stop_serving() { fence_.stop_serving(); }
   /// True when another member may know of changes that this one has not carried out.
   bool may_be_behind() const;
   /// `done` when this node is not behind any more, or at once when that cannot be had.
@@ -82,7 +88,7 @@ class MetadataGroup final : private metadata::ProposerLink {
   Result<void> change_config(const raft::Config& target);
   /// Entries that the member lacks of what is committed; nothing unless leader.
   std::optional<std::uint64_t> lag(raft::NodeId member) const;
-  bool suspected(raft::NodeId peer) const { return replica_->peers().suspected(peer); }
+  bool suspected(raft::NodeId peer) const override { return replica_->peers().suspected(peer); }
   /// Called behind each change of leader, term or effectiveness.
   void on_leadership(std::function<void(const replica::Leadership&)> hook) { leadership_ = std::move(hook); }
   /// Members' names, for texts; "" = unknown.
@@ -102,7 +108,7 @@ class MetadataGroup final : private metadata::ProposerLink {
   void arm();
   void tick();
 
-  // ---- metadata::ProposerLink
+  // ---- metadata::ProposerLink, FenceLink
   void append(raft::Term term, std::string batch, std::function<void(const Error&)> failed) override;
   void send(raft::NodeId to, std::string frame) override;
   void want_flush() override { links_.loop.want_turn(); }
@@ -117,6 +123,7 @@ class MetadataGroup final : private metadata::ProposerLink {
   Links links_;
   NoTransport nowhere_;
   metadata::Proposer proposer_;
+  metadata::Fence fence_;
   std::unique_ptr<replica::ReplicaNode> replica_;
   metadata::Machine* machine_{nullptr};
   std::function<void(const replica::Leadership&)> leadership_;
