@@ -144,6 +144,10 @@ Result<> check_cluster(const PeerIdentity& mine, const PeerIdentity& theirs) {
 
 std::optional<std::string> clock_warning(const std::string& node, std::int64_t wall_ms,
                                          const std::string& other, std::int64_t other_wall_ms) {
+  // The other side may say anything: kept within what a calendar shows.
+  constexpr std::int64_t kYear9999 = 253'402'300'799'000;
+  wall_ms = std::clamp<std::int64_t>(wall_ms, 0, kYear9999);
+  other_wall_ms = std::clamp<std::int64_t>(other_wall_ms, 0, kYear9999);
   const std::int64_t apart = other_wall_ms - wall_ms;
   if (apart <= kClockSkewWarnMs && apart >= -kClockSkewWarnMs) return std::nullopt;
   return fmt::format("the clock of {} shows {}, that of {} shows {}: {} s apart; run a time service "

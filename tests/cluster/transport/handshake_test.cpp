@@ -1,3 +1,4 @@
+#include <limits>
 #include <set>
 
 #include "cluster/transport/crypto.h"
@@ -129,6 +130,17 @@ TEST(CounterWindowTest, EachCounterOnceAndNotTooLate) {
   EXPECT_FALSE(window.accept(36));
   EXPECT_FALSE(window.accept(5));
   EXPECT_TRUE(window.accept(UINT64_MAX));
+}
+
+TEST(ClockWarning, any_number_is_a_date) {
+  constexpr std::int64_t kNow = 1'700'000'000'000;
+  EXPECT_FALSE(clock_warning("a", kNow, "b", kNow + 1));
+  for (const std::int64_t other : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
+                                   std::numeric_limits<std::int64_t>::max()}) {
+    const auto text = clock_warning("a", kNow, "b", other);
+    ASSERT_TRUE(text);
+    EXPECT_NE(text->find(other < 0 ? "1970-01-01T00:00:00Z" : "9999-12-31T23:59:59Z"), std::string::npos) << *text;
+  }
 }
 
 }  // namespace
