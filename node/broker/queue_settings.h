@@ -3,8 +3,10 @@
 // merged. Plain values: policy.h computes them, the queue only reads them.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace warren::broker {
 
@@ -41,5 +43,20 @@ struct QueueSettings {
 
   bool operator==(const QueueSettings&) const = default;
 };
+
+/// A queue's settings; most queues obey none, and then this is one pointer.
+class KeptSettings {
+ public:
+  explicit KeptSettings(QueueSettings settings)
+      : own_(settings == QueueSettings{} ? nullptr
+                                         : std::make_unique<QueueSettings>(std::move(settings))) {}
+  const QueueSettings& operator*() const { return own_ ? *own_ : kNone; }
+  const QueueSettings* operator->() const { return &**this; }
+
+ private:
+  static const QueueSettings kNone;
+  std::unique_ptr<const QueueSettings> own_;
+};
+inline const QueueSettings KeptSettings::kNone{};
 
 }  // namespace warren::broker

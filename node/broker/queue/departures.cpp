@@ -7,8 +7,8 @@ namespace warren::broker {
 
 Millis Dispatcher::expiry(const MessageView& m) const {
   std::uint64_t ttl = m.expiration_ms();
-  if (settings_.message_ttl_ms)
-    ttl = std::min(ttl, static_cast<std::uint64_t>(std::max<std::int64_t>(0, *settings_.message_ttl_ms)));
+  if (settings_->message_ttl_ms)
+    ttl = std::min(ttl, static_cast<std::uint64_t>(std::max<std::int64_t>(0, *settings_->message_ttl_ms)));
   const std::uint64_t since = m.timestamp_ms();
   if (ttl == kNoExpiration || ttl >= static_cast<std::uint64_t>(kNever) ||
       since >= static_cast<std::uint64_t>(kNever) - ttl)
@@ -54,12 +54,12 @@ bool Dispatcher::over_length(std::uint64_t extra_count, std::uint64_t extra_byte
   const auto above = [](std::uint64_t value, const std::optional<std::int64_t>& limit) {
     return limit && *limit >= 0 && value > static_cast<std::uint64_t>(*limit);
   };
-  return above(ready_.count() + extra_count, settings_.max_length) ||
-         above(ready_bytes_ + extra_bytes, settings_.max_length_bytes);
+  return above(ready_.count() + extra_count, settings_->max_length) ||
+         above(ready_bytes_ + extra_bytes, settings_->max_length_bytes);
 }
 
 Dispatcher::Step Dispatcher::enforce_length() {
-  if (settings_.overflow != Overflow::drop_head) return Step::done;
+  if (settings_->overflow != Overflow::drop_head) return Step::done;
   while (!ready_.empty() && over_length(0, 0)) {
     if (buried_ >= kBuryPerPump) return Step::bound;
     const ReadyIndex::Head head = ready_.head();
@@ -76,7 +76,7 @@ Dispatcher::Step Dispatcher::enforce_length() {
 }
 
 void Dispatcher::count_death(DeathReason reason) {
-  if (!settings_.dead_letter_exchange) {
+  if (!settings_->dead_letter_exchange) {
     ++counters_.dropped;
     return;
   }
@@ -100,7 +100,7 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
   ready_bytes_ -= body;
   if (persistent) persistent_.sub(1, body);
   count_death(reason);
-  if (settings_.dead_letter_exchange) {
+  if (settings_->dead_letter_exchange) {
     Delivery d{0, head.first, m, &block, head.returned, ledger_.failures(head.first)};
     host_.dead_letter(queue_, d, reason);
   }
@@ -109,7 +109,7 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
 
 void Dispatcher::bury(const Held& held, DeathReason reason) {
   const Position p = held.position;
-  if (settings_.dead_letter_exchange) {
+  if (settings_->dead_letter_exchange) {
     const Run* run = ledger_.open(side_, p);
     if (run == nullptr) {
       dying_.emplace(p, Dying{held, reason});
@@ -160,7 +160,7 @@ std::vector<RecordRef> Dispatcher::admit(PublishBatch& batch, std::span<const Re
       continue;
     }
     batch.reject(ref.number);
-    if (settings_.overflow == Overflow::reject_publish_dlx && settings_.dead_letter_exchange) {
+    if (settings_->overflow == Overflow::reject_publish_dlx && settings_->dead_letter_exchange) {
       count_death(DeathReason::maxlen);
       Delivery d{0, 0, m, &batch.block, false, 0};
       host_.dead_letter(queue_, d, DeathReason::maxlen);

@@ -4,7 +4,7 @@
 
 namespace warren::broker {
 
-Dispatcher::Dispatcher(const metadata::QueueDef& def, const QueueSettings& settings,
+Dispatcher::Dispatcher(const metadata::QueueDef& def, const KeptSettings& settings,
                        QueueHost& host, Ledger& ledger, QueueEndpoint& queue)
     : def_(def),
       settings_(settings),
@@ -12,20 +12,20 @@ Dispatcher::Dispatcher(const metadata::QueueDef& def, const QueueSettings& setti
       ledger_(ledger),
       queue_(queue),
       quorum_(def.type == metadata::QueueType::quorum),
-      top_level_(static_cast<unsigned>(std::clamp(settings.max_priority.value_or(0), 0, 255))),
+      top_level_(static_cast<unsigned>(std::clamp(settings->max_priority.value_or(0), 0, 255))),
       ready_(top_level_ + 1, quorum_),
       cursors_(top_level_ + 1),
-      consumers_(settings.single_active, quorum_),
+      consumers_(settings->single_active, quorum_),
       last_used_(host.steady_ms()) {}
 
-bool Dispatcher::counts_failures() const { return quorum_ || settings_.delivery_limit.has_value(); }
+bool Dispatcher::counts_failures() const { return quorum_ || settings_->delivery_limit.has_value(); }
 
 // ---- messages come ------------------------------------------------------------------------------
 
 LogIndex Dispatcher::publish(PublishBatch& batch, std::span<const RecordRef> records) {
   std::vector<RecordRef> admitted;
-  if (settings_.overflow != Overflow::drop_head &&
-      (settings_.max_length || settings_.max_length_bytes)) {
+  if (settings_->overflow != Overflow::drop_head &&
+      (settings_->max_length || settings_->max_length_bytes)) {
     admitted = admit(batch, records);
     records = admitted;
   }
@@ -110,7 +110,7 @@ QueueError Dispatcher::subscribe(ConsumerSpec spec, ConsumerSink& sink) {
   if (!quorum_ && !consumers_.empty() &&
       (spec.exclusive || consumers_.all().front()->spec.exclusive))
     return QueueError::exclusive_use;
-  if (!quorum_ && settings_.single_active && spec.exclusive) return QueueError::exclusive_use;
+  if (!quorum_ && settings_->single_active && spec.exclusive) return QueueError::exclusive_use;
   Holder& holder = holder_of(spec.holder);
   if (holder.consumer != nullptr) return QueueError::in_use;
   had_consumer_ = true;
@@ -268,7 +268,7 @@ void Dispatcher::on_progress() {
 
 void Dispatcher::get(HolderId id, bool no_ack, std::function<void(const GetResult&)> done) {
   last_used_ = host_.steady_ms();
-  if (settings_.single_active && def_.type == metadata::QueueType::quorum) {  // CNS-12
+  if (settings_->single_active && def_.type == metadata::QueueType::quorum) {  // CNS-12
     GetResult refused;
     refused.error = QueueError::unsupported;
     return done(refused);
@@ -383,8 +383,8 @@ void Dispatcher::give_back(const Held& held, bool count_failure) {
   const Position p = held.position;
   if (count_failure && counts_failures()) {
     const std::uint32_t count = ledger_.failures(p) + 1;
-    if (settings_.delivery_limit && *settings_.delivery_limit >= 0 &&
-        count > static_cast<std::uint64_t>(*settings_.delivery_limit))
+    if (settings_->delivery_limit && *settings_->delivery_limit >= 0 &&
+        count > static_cast<std::uint64_t>(*settings_->delivery_limit))
       return bury(held, DeathReason::delivery_limit);
     ledger_.set_failures(p, count);
   }

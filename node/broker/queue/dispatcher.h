@@ -23,7 +23,7 @@ std::optional<std::uint64_t> timestamp_property(std::string_view props);
 /// delivery could be forgotten (Ledger::may_deliver).
 class Dispatcher final : public LiveSource {
  public:
-  Dispatcher(const metadata::QueueDef& def, const QueueSettings& settings, QueueHost& host,
+  Dispatcher(const metadata::QueueDef& def, const KeptSettings& settings, QueueHost& host,
              Ledger& ledger, QueueEndpoint& queue);
 
   // ---- messages come
@@ -99,7 +99,7 @@ class Dispatcher final : public LiveSource {
   Held held_of(const MessageView& m, Position p, unsigned level) const;
   bool counts_failures() const;
   // departures.cpp
-  bool ttl_active() const { return settings_.message_ttl_ms.has_value() || ledger_.any_expiration(); }
+  bool ttl_active() const { return settings_->message_ttl_ms.has_value() || ledger_.any_expiration(); }
   /// The wall time at which a message dies; kNever.
   Millis expiry(const MessageView& m) const;
   bool expired(const MessageView& m, Position p) const;
@@ -117,7 +117,7 @@ class Dispatcher final : public LiveSource {
   static constexpr std::uint32_t kBuryPerPump = 4096;  ///< dropped in one turn; then others run
 
   const metadata::QueueDef& def_;
-  const QueueSettings& settings_;
+  const KeptSettings& settings_;
   QueueHost& host_;
   Ledger& ledger_;
   QueueEndpoint& queue_;

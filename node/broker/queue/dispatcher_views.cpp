@@ -18,11 +18,11 @@ Millis Dispatcher::next_timer() {
   Millis at = kNever;
   if (head_expiry_ != kNever && ttl_active() && !ready_.empty())
     at = now + std::max<Millis>(0, head_expiry_ - host_.wall_ms());
-  if (settings_.expires_ms && consumers_.empty())
-    at = std::min(at, last_used_ + *settings_.expires_ms);
-  if (settings_.consumer_timeout_ms && *settings_.consumer_timeout_ms > 0 && unacked_.count != 0) {
+  if (settings_->expires_ms && consumers_.empty())
+    at = std::min(at, last_used_ + *settings_->expires_ms);
+  if (settings_->consumer_timeout_ms && *settings_->consumer_timeout_ms > 0 && unacked_.count != 0) {
     if (timeout_check_ <= now)
-      timeout_check_ = now + std::clamp<Millis>(*settings_.consumer_timeout_ms / 4, 100,
+      timeout_check_ = now + std::clamp<Millis>(*settings_->consumer_timeout_ms / 4, 100,
                                                 kTimeoutCheckMax);
     at = std::min(at, timeout_check_);
   }
@@ -31,13 +31,13 @@ Millis Dispatcher::next_timer() {
 
 void Dispatcher::on_timer() {
   const Millis now = host_.steady_ms();
-  if (settings_.expires_ms && consumers_.empty() && now >= last_used_ + *settings_.expires_ms) {
+  if (settings_->expires_ms && consumers_.empty() && now >= last_used_ + *settings_->expires_ms) {
     last_used_ = now;  // asked once per period
     host_.want_delete(queue_, "unused for longer than x-expires");
   }
-  if (settings_.consumer_timeout_ms && *settings_.consumer_timeout_ms > 0 && unacked_.count != 0 &&
+  if (settings_->consumer_timeout_ms && *settings_->consumer_timeout_ms > 0 && unacked_.count != 0 &&
       now >= timeout_check_) {
-    const Millis oldest = now - *settings_.consumer_timeout_ms;
+    const Millis oldest = now - *settings_->consumer_timeout_ms;
     std::vector<HolderId> late;
     for (const auto& [id, holder] : holders_)
       if (!holder.held.empty() && Millis{holder.held.oldest_s()} * 1000 < oldest) late.push_back(id);
@@ -53,8 +53,8 @@ void Dispatcher::touched() {
 
 std::uint64_t Dispatcher::visible_ready() const {
   // A head that is over the limit goes at the end of this turn; nobody should see it meanwhile.
-  if (settings_.overflow == Overflow::drop_head && settings_.max_length && *settings_.max_length >= 0)
-    return std::min(ready_.count(), static_cast<std::uint64_t>(*settings_.max_length));
+  if (settings_->overflow == Overflow::drop_head && settings_->max_length && *settings_->max_length >= 0)
+    return std::min(ready_.count(), static_cast<std::uint64_t>(*settings_->max_length));
   return ready_.count();
 }
 
@@ -74,7 +74,7 @@ void Dispatcher::fill(QueueStats& stats) {
   stats.counters = counters_;
   for (const auto& c : consumers_.all())
     if (c->spec.exclusive) stats.exclusive_consumer_tag = c->spec.tag;
-  if (const Consumer* active = consumers_.active(); settings_.single_active && active != nullptr)
+  if (const Consumer* active = consumers_.active(); settings_->single_active && active != nullptr)
     stats.single_active_tag = active->spec.tag;
   if (!ready_.empty()) {
     const ReadyIndex::Head head = ready_.head();
@@ -98,7 +98,7 @@ std::vector<ConsumerInfo> Dispatcher::consumer_infos() const {
     ConsumerInfo info;
     info.spec = c->spec;
     info.active = !c->waiting;
-    info.activity_status = !settings_.single_active ? "up" : c->waiting ? "waiting" : "single_active";
+    info.activity_status = !settings_->single_active ? "up" : c->waiting ? "waiting" : "single_active";
     info.unacked = static_cast<std::uint32_t>(c->holder->held.size());
     out.push_back(std::move(info));
   }

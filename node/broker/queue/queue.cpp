@@ -13,7 +13,7 @@ Queue::Queue(metadata::QueueDef def, QueueSettings settings, QueueHost& host, Qu
       dispatcher_(def_, settings_, host, ledger_, *this),
       idle_since_(host.wall_ms()) {
   // The timer for x-expires is armed by the first pump.
-  if (settings_.expires_ms) dispatcher_.ask_pump();
+  if (settings_->expires_ms) dispatcher_.ask_pump();
   after();
 }
 
@@ -154,9 +154,9 @@ void Queue::set_paused(bool paused) {
 }
 
 void Queue::apply_settings(QueueSettings settings) {
-  settings.max_priority = settings_.max_priority;
-  settings.single_active = settings_.single_active;
-  settings_ = std::move(settings);
+  settings.max_priority = settings_->max_priority;
+  settings.single_active = settings_->single_active;
+  settings_ = KeptSettings(std::move(settings));
   dispatcher_.ask_pump();
   after();
 }
@@ -178,7 +178,7 @@ Result<void> Queue::restore(const std::vector<std::pair<std::string, std::string
 }
 
 Result<void> Queue::replay(LogIndex index, std::string_view record, const BlockRef& /*block*/) {
-  const int levels = std::clamp(settings_.max_priority.value_or(0), 0, 255) + 1;
+  const int levels = std::clamp(settings_->max_priority.value_or(0), 0, 255) + 1;
   return ledger_.replay(index, record, static_cast<unsigned>(levels));
 }
 

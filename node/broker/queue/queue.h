@@ -24,7 +24,7 @@ class Queue final : public QueueEndpoint {
   ~Queue() override;
 
   const metadata::QueueDef& def() const override { return def_; }
-  const QueueSettings& settings() const { return settings_; }
+  const QueueSettings& settings() const { return *settings_; }
   void publish(PublishBatch& batch, std::span<const RecordRef> records) override;
   QueueError subscribe(ConsumerSpec spec, ConsumerSink& sink);
   void subscribe(ConsumerSpec spec, ConsumerSink& sink,
@@ -85,7 +85,7 @@ class Queue final : public QueueEndpoint {
   void after();
 
   const metadata::QueueDef def_;
-  QueueSettings settings_;
+  KeptSettings settings_;
   QueueHost& host_;
   Ledger ledger_;
   mutable Dispatcher dispatcher_;
