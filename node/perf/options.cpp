@@ -24,6 +24,7 @@ const char* const kUsage =
     "  -r, --rate R             messages/s of each producer     -z, --time S        seconds (10)\n"
     "  -C, --messages N         per producer instead of a time      --drain         publish all, then consume\n"
     "      --keep               leave queues behind                 --json FILE     result as JSON\n"
+    "      --wait S             seconds for what is still on its way at the end (10)\n"
     "      --quiet              no progress line\n";
 
 namespace {
