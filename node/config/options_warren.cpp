@@ -39,7 +39,7 @@ const std::vector<OptionSpec>& warren_options() {
        .doc = "Bytes on their way to the disc at once; beyond, publishers' sockets are not read."},
       {.key = "warren.store_write_buffer",
        .type = size,
-       .default_text = "48MiB",
+       .default_text = "16MiB",
        .min = 1 << 20,
        .max = std::int64_t{1} << 34,
        .unit = "bytes",

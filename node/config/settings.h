@@ -100,7 +100,7 @@ struct QueueSettings {
 struct StorageSettings {
   std::int64_t fsync_deadline_ms{2000}, fsync_transfer_ms{500};
   std::int64_t journal_bytes{64 << 20};
-  std::int64_t write_buffer{64 << 20}, block_cache{64 << 20};
+  std::int64_t write_buffer{16 << 20}, block_cache{64 << 20};
 };
 
 struct ClusterSettings {

@@ -44,7 +44,8 @@ rocksdb::ColumnFamilyOptions log_family(const DiscOptions& options,
   // Two sealed buffers are flushed as one: what the second one's checkpoints declare dead in the
   // first never reaches a file.
   out.min_write_buffer_number_to_merge = 2;
-  out.max_write_buffer_number = 4;
+  // Six more take the writes while a flush waits for floors: 96 MiB, a good third of a second.
+  out.max_write_buffer_number = 8;
   out.target_file_size_base = 64 * kMiB;
   out.max_bytes_for_level_base = 512 * kMiB;
   out.level0_file_num_compaction_trigger = 8;
