@@ -1,6 +1,7 @@
 // From one catalogue to another: what a node must do when a snapshot takes the place of entries.
 
 #include "cluster/metadata/catalogue.h"
+#include "cluster/raft/mutant.h"
 
 namespace warren::metadata {
 
@@ -15,6 +16,7 @@ bool has_same(const Map& map, const Key& key, const typename Map::mapped_type& v
 /// True when the binding and both its ends are the same in the other vhost.
 bool has_same_binding(const Vhost& other, const Vhost& own, const BindingKey& key, const BindingDef& def) {
   if (!has_same(other.bindings, key, def)) return false;
+  if (WARREN_MUTANT(37)) return true;
   if (!has_same(other.exchanges, key.source, own.exchanges.at(key.source))) return false;
   return key.to_queue ? has_same(other.queues, key.destination, own.queues.at(key.destination))
                       : has_same(other.exchanges, key.destination, own.exchanges.at(key.destination));

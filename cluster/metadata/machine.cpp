@@ -1,6 +1,7 @@
 #include "cluster/metadata/machine.h"
 
 #include "base/bytes.h"
+#include "cluster/raft/mutant.h"
 
 namespace warren::metadata {
 
@@ -30,7 +31,8 @@ void Machine::apply(const replica::Command& entry) {
   if (!batch) return hooks_.unreadable(batch.error());
   const BatchHead& head = batch->head;
   const auto applied = applied_sequence(head.origin, head.incarnation);
-  if (!applied || head.sequence != *applied + 1) return;  // sent twice, or its predecessor was lost
+  const bool again = WARREN_MUTANT(34) && applied && head.sequence == *applied;
+  if (!again && (!applied || head.sequence != *applied + 1)) return;  // sent twice, or its predecessor was lost
   origins_[head.origin] = {head.incarnation, head.sequence};
   std::string value;
   ByteWriter out(value);
@@ -93,6 +95,7 @@ Result<void> Machine::restore(const replica::RowSource& rows, raft::Index) {
   next.restored();
   if (!next.restore_problems().empty())
     return make_error(Errc::corruption, "the stored metadata are damaged: " + next.restore_problems().front());
+  if (WARREN_MUTANT(31)) origins.clear();
   origins_ = std::move(origins);
   changed_.clear();
   owner_.replace(std::move(next));

@@ -1,6 +1,7 @@
 #include "cluster/metadata/proposer.h"
 
 #include "base/bytes.h"
+#include "cluster/raft/mutant.h"
 
 #include <fmt/format.h>
 
@@ -113,6 +114,7 @@ void Proposer::on_leadership(const replica::Leadership& now) {
   }
   term_ = now.term;
   leader_ = now.leader;
+  if (WARREN_MUTANT(32) && !sent_.empty()) next_sequence_ = sent_.back().sequence;
   if (!can_send() || idle()) return;
   send_again_ = true;
   link_.want_flush();
@@ -162,7 +164,7 @@ void Proposer::expire(Millis now) {
       }
   for (Part& part : unsent) answer(part, timed_out(false));
   for (std::size_t i = 0; i < sent.size(); ++i)
-    sent[i](std::vector<Result<void>>(commands[i], timed_out(true)));
+    sent[i](std::vector<Result<void>>(commands[i], timed_out(!WARREN_MUTANT(35))));
 }
 
 Error Proposer::timed_out(bool sent) const {
@@ -199,7 +201,7 @@ void Proposer::take(raft::NodeId from, const BatchHead& head, std::string batch)
   const auto known = accepted_.find(head.origin);
   if (known != accepted_.end() && known->second.incarnation == head.incarnation)
     next = std::max(next, known->second.sequence + 1);
-  if (head.sequence < next) return;  // sent again while it is on its way
+  if (head.sequence < next && !WARREN_MUTANT(34)) return;  // sent again while it is on its way
   if (head.sequence > next) return refuse(from, head.incarnation);  // one before it was lost
   append(from, head, std::move(batch));
 }
@@ -208,7 +210,7 @@ void Proposer::append(raft::NodeId from, const BatchHead& head, std::string batc
   accepted_[head.origin] = {head.incarnation, head.sequence};
   next_uid_ = std::max(next_uid_, link_.next_uid());
   stamp_batch(batch, next_uid_, link_.wall_ms());
-  next_uid_ += head.declares;
+  if (!WARREN_MUTANT(36)) next_uid_ += head.declares;
   link_.append(term_, std::move(batch), [this, from, head, term = term_](const Error&) {
     if (term != term_) return;  // everybody sends again when they hear of the new leader
     const auto known = accepted_.find(head.origin);

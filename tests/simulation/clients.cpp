@@ -26,6 +26,7 @@ void Cluster::client_loop() {
   Micros pause = bursts_ && world_.prng.chance(1, 40) ? 2'000'000 : 0;
   world_.after(pause + world_.prng.between(1, 2 * gap), [this] { client_loop(); });
   GroupUid group = groups_[world_.prng.below(groups_.size())];
+  if (is_metadata(group)) return;  // its clients: metadata_loop
   // A client may talk to any node that believes to lead, also to a deposed one.
   Machine& m = *machines_[world_.prng.below(machines_.size())];
   Machine* target = world_.prng.chance(1, 4) ? &m : leader_of(group);

@@ -97,16 +97,18 @@ Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
     if (slot < first_voters_) voters.push_back(identity(slot, 0));
   }
   groups_ = {7, 9};
+  if (plot_ == Plot::metadata) plan_metadata(prng);
   for (auto& m : machines_) {
     start(*m);
     for (GroupUid group : groups_) {
       if (m->replica->core(group)) continue;  // joined when it started
-      auto machine = std::make_unique<ToyMachine>(checker_, m->id, group);
+      auto machine = make_machine(*m, group);
       auto made = m->slot < first_voters_
                       ? m->replica->found(group, raft::make_config(voters), std::move(machine))
                       : m->replica->join(group, std::move(machine));
       if (!made) checker_.fail("setup", made.error().text);
     }
+    boot_metadata(*m);
   }
   client_loop();
   world_.after(200'000, [this] { operator_loop(); });
@@ -121,6 +123,7 @@ void Cluster::start(Machine& m) {
   m.paused_until = 0;
   m.turn_due = false;
   m.transport = std::make_unique<WireTap>(*this, m);
+  if (metadata_) start_metadata(m);
   replica::ReplicaOptions options;
   options.self = m.id;
   options.cluster = kCluster;
@@ -146,11 +149,11 @@ void Cluster::start(Machine& m) {
   m.replica = std::make_unique<replica::ReplicaNode>(options, m.disc, m.disc, *m.transport, m.clock,
                                                      logger(), post, wake, fatal);
   world_.trace("m{} starts as n{}", m.slot, m.id.value);
-  auto loaded = m.replica->load([&](GroupUid group) {
-    return std::make_unique<ToyMachine>(checker_, m.id, group);
-  });
+  if (m.metadata) m.metadata->attach(*m.replica);
+  auto loaded = m.replica->load([&](GroupUid group) { return make_machine(m, group); });
   if (!loaded) {
     m.replica.reset();
+    m.metadata.reset();
     ++m.life;
     if (!m.damaged && !m.disc.rotten()) {
       checker_.fail("no-silent-shrink",
@@ -164,14 +167,20 @@ void Cluster::start(Machine& m) {
   }
   for (GroupUid group : groups_) {
     if ((m.wiped || m.ram) && !m.replica->core(group)) {
-      (void)m.replica->join(group, std::make_unique<ToyMachine>(checker_, m.id, group));
+      (void)m.replica->join(group, make_machine(m, group));
     }
   }
   for (GroupUid group : groups_) {
     if (const raft::Core* core = m.replica->core(group)) checker_.observe(m.id, group, *core, true);
   }
+  boot_metadata(m);
   schedule_tick(m);
   after_step(m);
+}
+
+std::unique_ptr<replica::StateMachine> Cluster::make_machine(Machine& m, GroupUid group) {
+  if (is_metadata(group)) return m.metadata->make_machine();
+  return std::make_unique<ToyMachine>(checker_, m.id, group);
 }
 
 /// The node stopped itself. Damage says that its disc is to be replaced; anything else may pass.
@@ -206,6 +215,8 @@ void Cluster::stop(Machine& m, bool silent) {
   world_.trace("m{} stops{}", m.slot, silent ? " silently" : "");
   ++m.life;
   m.replica.reset();
+  m.metadata.reset();
+  if (lanes_) lanes_->stopped(m.slot, silent);
   m.backlog.clear();
   m.foreign = false;
   m.disc.crash();
@@ -231,7 +242,9 @@ void Cluster::resume(Machine& m) {
 void Cluster::after_step(Machine& m) {
   for (int i = 0; i < 100 && m.up() && m.turn_due; ++i) {
     m.turn_due = false;
+    if (m.metadata) m.metadata->before_turn();
     m.replica->turn();
+    if (m.metadata) m.metadata->end_of_turn();
   }
   if (!m.up() || m.replica->failed()) return;
   for (GroupUid group : groups_) {
@@ -282,6 +295,7 @@ void Cluster::schedule_tick(Machine& m) {
     if (life != m.life) return;
     on(m, [this, &m] {
       m.replica->tick();
+      if (m.metadata) m.metadata->tick(), m.turn_due = true;
       for (GroupUid group : groups_) {
         const raft::Core* core = m.replica->core(group);
         if (core && core->lease_valid()) checker_.leased(m.id, group, core->term(), raft_.lease_ms);

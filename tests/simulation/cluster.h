@@ -6,6 +6,8 @@
 #include "tests/simulation/checker.h"
 #include "tests/simulation/disc.h"
 #include "tests/simulation/faults.h"
+#include "tests/simulation/lanes.h"
+#include "tests/simulation/metadata_node.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/toy_machine.h"
 
@@ -32,6 +34,8 @@ struct RunResult {
   Millis simulated_ms{0};
   std::uint64_t steps{0};
   std::uint64_t acks{0}, reads{0}, elections{0}, restores{0}, commits{0};
+  /// Of the catalogue: changes answered, refused for certain, lost from sight; answers held by the fence.
+  std::uint64_t changes{0}, refusals{0}, lost{0}, fenced{0};
   std::deque<std::string> trace;
 };
 /// One run from start to end. The same options give the same result, step for step.
@@ -48,6 +52,8 @@ class Cluster {
   void heal_all();
   /// Throws a violation unless all members of each group agree and a new command commits.
   void demand_progress(Millis within);
+  /// Of the catalogue's group: answers that came, were refused, were lost.
+  const MetadataGroup* metadata() const { return metadata_.get(); }
 
  private:
   struct Machine {
@@ -57,6 +63,7 @@ class Cluster {
     Disc disc;
     SimClock clock;
     std::unique_ptr<replica::Transport> transport;
+    std::unique_ptr<MetadataNode> metadata;  ///< outlives its machine, which the replica owns
     std::unique_ptr<replica::ReplicaNode> replica;
     std::uint64_t life{0};
     std::uint64_t incarnation{0};
@@ -97,6 +104,16 @@ class Cluster {
   void demand_reads(Millis within);
   void plot(Machine& m, GroupUid group, const raft::Core& core);
   void cut_off(int slot, Micros delay, Micros length);
+  std::unique_ptr<replica::StateMachine> make_machine(Machine& m, GroupUid group);
+  // metadata_cluster.cpp
+  void plan_metadata(Prng& prng);
+  void start_metadata(Machine& m);
+  void boot_metadata(Machine& m);
+  void metadata_loop();
+  void check_everywhere(const Machine& from, Index index);
+  void demand_metadata(Millis within);
+  std::string metadata_unsettled();
+  bool is_metadata(GroupUid group) const { return metadata_ && metadata_->uid == group; }
   void client_loop();
   void client_propose(Machine& m, GroupUid group, Term fence);
   void client_read();
@@ -127,6 +144,9 @@ class Cluster {
   bool bulky_{false};   ///< bodies up to tens of kilobytes, frames and pieces to match
   bool bursts_{false};  ///< clients rest now and then, so that logs and checkpoints meet
   bool calm_{false};  ///< no more faults: reads and proposals are checked for success
+  bool quiet_{false};  ///< and no more clients of the catalogue
+  std::unique_ptr<MetadataGroup> metadata_;  ///< only with its plot
+  std::unique_ptr<Lanes> lanes_;
   raft::Options raft_;
   replica::GroupOptions group_options_;
 };

@@ -81,6 +81,7 @@ void Cluster::demand_progress(Millis within) {
     world_.run(world_.now() + 50'000);
   }
   demand_reads(5'000);
+  if (metadata_) demand_metadata(within);
 }
 
 /// Every member of a healthy cluster answers a linearizable read, wherever the leader is.

@@ -33,7 +33,7 @@ std::vector<Fault> plan_faults(std::uint64_t seed, int machines, Millis duration
         k == FaultKind::disc_rot || k == FaultKind::foreign) {
       weight[kind] = std::min<std::uint64_t>(weight[kind], 2);
     }
-    if (plot_of(seed) != Plot::chance) {
+    if (plot_of(seed) == Plot::elections || plot_of(seed) == Plot::snapshots) {
       bool keep = k == FaultKind::heal || k == FaultKind::restart || k == FaultKind::slow ||
                   k == FaultKind::repeat || k == FaultKind::kill || k == FaultKind::reorder ||
                   k == FaultKind::cut_both || k == FaultKind::isolate;

@@ -26,6 +26,12 @@ RunResult run_once(const RunOptions& options) {
     world.run(begin + options.chaos_ms * 1000);
     cluster.heal_all();
     cluster.demand_progress(options.settle_ms);
+    if (const MetadataGroup* metadata = cluster.metadata()) {
+      result.changes = metadata->answers;
+      result.refusals = metadata->refusals;
+      result.lost = metadata->lost_answers;
+      result.fenced = metadata->fenced;
+    }
   } catch (const Violation& violation) {
     result.failed = true;
     result.violation = violation;

@@ -1,5 +1,6 @@
 // warren-simulate: runs seeds, prints what broke, replays with a trace, shrinks.
-// Usage: warren-simulate [--seed N] [--count N] [--seconds CPU] [--chaos MS] [--trace] [--shrink] [--mutant N]
+// Usage: warren-simulate [--seed N] [--count N] [--step N] [--seconds CPU] [--chaos MS] [--trace] [--shrink] [--mutant N]
+// With --step 6 all seeds have the same plot.
 
 #include "cluster/raft/mutant.h"
 #include "tests/simulation/cluster.h"
@@ -20,7 +21,7 @@ double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t seed = 1, count = 100;
+  std::uint64_t seed = 1, count = 100, step = 1;
   double limit = 60;
   RunOptions options;
   bool trace = false, shrinking = false;
@@ -28,6 +29,7 @@ int main(int argc, char** argv) {
     auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
     if (!std::strcmp(argv[i], "--seed")) seed = number();
     else if (!std::strcmp(argv[i], "--count")) count = number();
+    else if (!std::strcmp(argv[i], "--step")) step = number();
     else if (!std::strcmp(argv[i], "--seconds")) limit = static_cast<double>(number());
     else if (!std::strcmp(argv[i], "--chaos")) options.chaos_ms = static_cast<warren::Millis>(number());
     else if (!std::strcmp(argv[i], "--trace")) trace = true;
@@ -40,9 +42,10 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   double begin = cpu_seconds();
   std::uint64_t runs = 0, steps = 0, acks = 0, reads = 0, elections = 0, restores = 0, commits = 0;
+  std::uint64_t changes = 0, refusals = 0, lost = 0, fenced = 0;
   warren::Millis simulated = 0;
   int failures = 0;
-  for (; runs < count && cpu_seconds() - begin < limit && failures < 5; ++runs, ++seed) {
+  for (; runs < count && cpu_seconds() - begin < limit && failures < 5; ++runs, seed += step) {
     options.seed = seed;
     options.plan = warren::simulation::plan_for(seed, options.chaos_ms);
     options.tracing = trace;
@@ -54,6 +57,7 @@ int main(int argc, char** argv) {
     simulated += result.simulated_ms;
     steps += result.steps, acks += result.acks, reads += result.reads;
     elections += result.elections, restores += result.restores, commits += result.commits;
+    changes += result.changes, refusals += result.refusals, lost += result.lost, fenced += result.fenced;
     if (trace) {
       for (const auto& line : result.trace) std::puts(line.c_str());
     }
@@ -70,6 +74,9 @@ int main(int argc, char** argv) {
     }
   }
   double cpu = cpu_seconds() - begin;
+  std::printf("catalogue: changes=%llu refused=%llu lost=%llu fenced=%llu\n", static_cast<unsigned long long>(changes),
+              static_cast<unsigned long long>(refusals), static_cast<unsigned long long>(lost),
+              static_cast<unsigned long long>(fenced));
   std::printf("runs=%llu failures=%d simulated_hours=%.2f speed=%.0fx steps=%llu acks=%llu reads=%llu "
               "elections=%llu restores=%llu commits=%llu cpu_s=%.1f\n",
               static_cast<unsigned long long>(runs), failures,

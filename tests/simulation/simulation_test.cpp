@@ -44,6 +44,7 @@ TEST(SimulationTest, NoInvariantBreaksUnderRandomFaults) {
       sum.acks += result.acks, sum.elections += result.elections;
       sum.restores += result.restores, sum.reads += result.reads;
       sum.simulated_ms += result.simulated_ms;
+      sum.changes += result.changes, sum.fenced += result.fenced, sum.lost += result.lost;
       if (!result.failed) continue;
       broken[options.seed] = story(options, result);
       return;
@@ -53,15 +54,18 @@ TEST(SimulationTest, NoInvariantBreaksUnderRandomFaults) {
   for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) workers.emplace_back(work);
   for (std::thread& worker : workers) worker.join();
   double cpu = cpu_seconds() - begin;
-  fmt::print("runs={} simulated_hours={:.2f} speed={:.0f}x acks={} reads={} elections={} restores={}\n",
+  fmt::print("runs={} simulated_hours={:.2f} speed={:.0f}x acks={} reads={} elections={} restores={} "
+             "changes={} fenced={} lost={}\n",
              runs, static_cast<double>(sum.simulated_ms) / 3.6e6,
              static_cast<double>(sum.simulated_ms) / 1000 / cpu, sum.acks, sum.reads, sum.elections,
-             sum.restores);
+             sum.restores, sum.changes, sum.fenced, sum.lost);
   for (const auto& [seed, text] : broken) ADD_FAILURE() << text;
   EXPECT_GT(sum.acks, 0u);
   EXPECT_GT(sum.reads, 0u);
   EXPECT_GT(sum.elections, 0u);
   EXPECT_GT(sum.restores, 0u);
+  EXPECT_GT(sum.changes, 0u);
+  EXPECT_GT(sum.fenced, 0u);
 }
 
 TEST(SimulationTest, ASeedIsARun) {

@@ -44,6 +44,13 @@ constexpr Mutant kMutants[] = {
     {17, "a restart forgets synced writes"},
     {18, "an unreadable record is read as nothing"},
     {19, "a same-term step-down forgets the vote", Plot::elections, 308},
+    {31, "a snapshot forgets which batches were carried out", Plot::metadata},
+    {32, "a batch's sequence is used again under a new leader", Plot::metadata},
+    {33, "a change is answered before all who serve have it", Plot::metadata},
+    {34, "a batch sent twice is carried out twice", Plot::metadata},
+    {35, "a change under way is said not to have happened", Plot::metadata},
+    {36, "a leader gives out a uid twice", Plot::metadata},
+    {37, "a snapshot leaves out bindings of queues declared anew", Plot::metadata, 414},
     {22, "the floor runs ahead of the durable checkpoint"},
 };
 
@@ -64,7 +71,7 @@ void hunt(const Mutant& mutant, double budget, int out) {
     if (next == 0 && mutant.hint != 0) {
       seed = mutant.hint;
     } else if (mutant.plot != Plot::chance) {
-      for (seed = next * 6; plot_of(seed) != mutant.plot;) ++seed;
+      for (seed = next * 6 + 1; plot_of(seed) != mutant.plot;) ++seed;
     }
     finding.seed = seed;
     ++finding.runs;
