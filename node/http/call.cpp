@@ -6,6 +6,10 @@
 #include "node/http/page.h"
 #include "node/server/admin.h"
 
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+
 namespace warren::http {
 
 namespace json = boost::json;
@@ -132,6 +136,64 @@ json::array Call::rows(std::string_view method, const json::object& args) {
 
 json::value Call::result(std::string_view method, const json::object& args) {
   return std::move(collect(node, method, args, nullptr)->result);
+}
+
+void Call::gather(const Question& question, Then then) {
+  collect(node, question.method, question.args, [self = shared_from_this(), then = std::move(then)](Collector& got) {
+    if (got.error) return self->fail(*got.error);
+    if (self->node.app() == nullptr) return self->fail(503, "unavailable", "the broker on this node stops");
+    then(std::move(got.rows));
+  });
+}
+
+void Call::gather(const Question& one, const Question& other,
+                  std::function<void(json::array, json::array)> then) {
+  struct Both {
+    std::optional<json::array> first, second;
+    std::function<void(json::array, json::array)> then;
+    void look() {
+      if (first && second) std::exchange(then, nullptr)(std::move(*first), std::move(*second));
+    }
+  };
+  auto both = std::make_shared<Both>();
+  both->then = std::move(then);
+  gather(one, [both](json::array rows) {
+    both->first = std::move(rows);
+    both->look();
+  });
+  gather(other, [both](json::array rows) {
+    both->second = std::move(rows);
+    both->look();
+  });
+}
+
+void Call::ask(const std::string& member, const std::string& method,
+               std::function<void(Result<json::value>)> then) {
+  if (member != node.settings().node_name) {
+    const Millis limit = node.settings().cluster.status_timeout_ms * 9 / 10;
+    return node.cluster().ask(member, method, {}, limit,
+                              [self = shared_from_this(), then = std::move(then)](Result<json::value> answer) {
+                                then(std::move(answer));
+                              });
+  }
+  collect(node, method, {}, [self = shared_from_this(), then = std::move(then)](Collector& got) {
+    then(got.error ? Result<json::value>(*got.error) : Result<json::value>(std::move(got.result)));
+  });
+}
+
+json::object Call::scope() const {
+  const auto vhost = parameters.find("vhost");
+  if (vhost == parameters.end()) return {{"all_vhosts", true}};
+  return {{"vhost", vhost->second}};
+}
+
+void Call::give_up_in_time(std::string text) {
+  if (answered()) return;
+  const std::chrono::milliseconds limit(node.settings().cluster.status_timeout_ms * 9 / 10);
+  auto timer = std::make_shared<boost::asio::steady_timer>(node.loop().io(), limit);
+  timer->async_wait([timer, call = weak_from_this(), text = std::move(text)](boost::system::error_code ec) {
+    if (const auto self = call.lock(); self && !ec) self->fail(503, "unavailable", text);
+  });
 }
 
 void Call::run(std::string_view method, const json::object& args, std::function<void()> then) {

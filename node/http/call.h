@@ -52,6 +52,27 @@ class Call : public std::enable_shared_from_this<Call> {
   boost::json::array rows(std::string_view method, const boost::json::object& args);
   /// The result of a control method that answers at once.
   boost::json::value result(std::string_view method, const boost::json::object& args = {});
+  /// A listing and its arguments.
+  struct Question {
+    std::string method;
+    boost::json::object args;
+  };
+  using Then = std::function<void(boost::json::array rows)>;
+  /// The rows of a listing of the whole cluster, now or within `warren.status_timeout`: silent members are
+  /// stood in for as the listing says (docs/control-methods.md). Errors are answered here, else `then` answers.
+  void gather(const Question& question, Then then);
+  /// Two listings at once, so that a silent member is waited for once.
+  void gather(const Question& one, const Question& other,
+              std::function<void(boost::json::array, boost::json::array)> then);
+  /// The result of a control method of one member, or why there is none, within the same time.
+  void ask(const std::string& member, const std::string& method,
+           std::function<void(Result<boost::json::value>)> then);
+  /// For listings: the vhost of the path, or all.
+  boost::json::object scope() const;
+  /// Answers 503 with this text unless something else was answered in time. For what another node has to do:
+  /// it may hang.
+  void give_up_in_time(std::string text);
+  bool answered() const { return answer_ == nullptr; }
   /// Runs a control method; errors are answered here, else `then` answers.
   void run(std::string_view method, const boost::json::object& args, std::function<void()> then);
   /// Applies a command to the catalogue; the same.

@@ -15,12 +15,11 @@ void put_cluster_name(const CallRef&);
 void whoami(const CallRef&);
 void no_extensions(const CallRef&);
 void list_feature_flags(const CallRef&);
-/// message_stats of a queue.
-boost::json::object queue_counters(const broker::QueueStats& stats);
 
 // health.cpp
 void check_passes(const CallRef&);
 void check_alarms(const CallRef&);
+void check_local_alarms(const CallRef&);
 void check_port_listener(const CallRef&);
 void check_protocol_listener(const CallRef&);
 
@@ -40,8 +39,11 @@ bool permitted(const CallRef& call, access::Permission permission, access::Resou
                const std::string& name);
 /// `arguments` of a body. False after a 400.
 bool read_arguments(const CallRef& call, const boost::json::object& body, FieldTable& out);
-/// The queue of the path; null after a 404, or a 400 when it is exclusive to a connection.
+/// The queue of the path; null after a 404 (none, or its home is down), or a 400 when it is exclusive to a
+/// connection.
 std::shared_ptr<broker::QueueEndpoint> open_queue(const CallRef& call);
+/// What was asked of the queue is answered in time, also when its home hangs.
+void expect_home(const CallRef& call, const broker::QueueEndpoint& queue);
 
 // bindings.cpp
 void list_bindings(const CallRef&);
@@ -68,8 +70,6 @@ void connection_channels(const CallRef&);
 void list_channels(const CallRef&);
 void get_channel(const CallRef&);
 void list_consumers(const CallRef&);
-boost::json::object consumer_json(const CallRef& call, const metadata::QueueDef& queue,
-                                  const broker::ConsumerInfo& consumer);
 
 // users.cpp
 void list_users(const CallRef&);

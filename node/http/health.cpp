@@ -29,12 +29,24 @@ void failed(const CallRef& call, std::string_view reason, json::object more) {
 
 void check_passes(const CallRef& call) { call->ok(json::object{{"status", "ok"}}); }
 
-void check_alarms(const CallRef& call) {
+namespace {
+
+void check_alarms_of(const CallRef& call, const std::function<bool(const std::string&)>& counts) {
   json::array alarms;
   for (const auto& [node, resource] : call->broker().alarms().list())
-    alarms.push_back(json::object{{"node", node}, {"resource", resource}});
+    if (counts(node)) alarms.push_back(json::object{{"node", node}, {"resource", resource}});
   if (alarms.empty()) return check_passes(call);
   failed(call, "There are alarms in effect", {{"alarms", std::move(alarms)}});
+}
+
+}  // namespace
+
+void check_alarms(const CallRef& call) {
+  check_alarms_of(call, [](const std::string&) { return true; });
+}
+
+void check_local_alarms(const CallRef& call) {
+  check_alarms_of(call, [&](const std::string& node) { return node == call->node.settings().node_name; });
 }
 
 void check_port_listener(const CallRef& call) {

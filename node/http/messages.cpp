@@ -141,7 +141,9 @@ void publish(const CallRef& call) {
   const auto settled = std::make_shared<Settled>(call);
   const std::size_t queues = broker.publish_internal(*vhost, exchange, {&key, 1},
                                                      amqp::encode_properties(properties), payload, settled);
-  if (queues == 0) call->ok(json::object{{"routed", false}});
+  if (queues == 0) return call->ok(json::object{{"routed", false}});
+  if (!call->node.cluster().other_names().empty())
+    call->give_up_in_time("not all queues have the message yet: a node does not answer; it may still arrive");
 }
 
 // ---- get ----------------------------------------------------------------------------------------
@@ -162,9 +164,10 @@ struct Taking : std::enable_shared_from_this<Taking> {
 
   void next() {
     auto queue = call->broker().endpoint(uid);
-    if (!queue || left == 0 || bytes >= kGetBytesMax) return finish();
+    if (!queue || left == 0 || bytes >= kGetBytesMax || call->answered()) return finish();
     --left;
     queue->get(holder, false, [self = shared_from_this()](const broker::GetResult& got) {
+      if (got.error == broker::QueueError::home_down) self->lost();
       if (got.error != broker::QueueError::none || !got.delivery) return self->finish();
       self->take(got);
       // Not from inside the queue's own call.
@@ -193,9 +196,17 @@ struct Taking : std::enable_shared_from_this<Taking> {
         {"payload_encoding", text ? "string" : "base64"}});
   }
 
+  /// What was taken so far returns by itself: its node lost it, or the way to us.
+  void lost() {
+    if (const auto queue = call->broker().endpoint(uid))
+      call->fail(404, "Object Not Found", call->broker().home_down_text(queue->def()));
+  }
+
   void finish() {
+    if (call->node.app() == nullptr) return;
     if (auto queue = call->broker().endpoint(uid)) {
-      queue->settle(holder, positions, how);
+      // Nobody saw them when the time was over before.
+      queue->settle(holder, positions, call->answered() ? broker::Settle::unseen : how);
       queue->release(holder);
     }
     call->list(std::move(messages));
@@ -242,6 +253,7 @@ void get_messages(const CallRef& call) {
   taking->holder = call->broker().next_holder();
   taking->left = std::min(*count, kGetMax);
   taking->next();
+  expect_home(call, *queue);
 }
 
 }  // namespace warren::http

@@ -24,7 +24,7 @@ const std::vector<Route>& all_routes() {
       {"GET", "/healthchecks/node", kMonitors, check_alarms},
       {"GET", "/healthchecks/node/:node", kMonitors, check_alarms},
       {"GET", "/health/checks/alarms", kAny, check_alarms},
-      {"GET", "/health/checks/local-alarms", kAny, check_alarms},
+      {"GET", "/health/checks/local-alarms", kAny, check_local_alarms},
       {"GET", "/health/checks/port-listener/:port", kAny, check_port_listener},
       {"GET", "/health/checks/protocol-listener/:protocol", kAny, check_protocol_listener},
       {"GET", "/health/checks/virtual-hosts", kAny, check_passes},

@@ -5,6 +5,7 @@
 #include "node/http/call.h"
 #include "node/http/handlers.h"
 #include "node/http/listing.h"
+#include "node/http/rows.h"
 
 namespace warren::http {
 
@@ -42,51 +43,31 @@ static bool read_flag(const CallRef& call, const json::object& body, const char*
 
 // ---- queues -------------------------------------------------------------------------------------
 
-namespace {
-
-/// The row of the control method as this API shows it.
-json::object queue_json(const CallRef& call, json::object row) {
-  row["arguments"] = plain_table(row["arguments"]);
-  row["node"] = call->node.settings().node_name;
-  for (const char* key : {"policy", "operator_policy", "exclusive_consumer_tag", "single_active_consumer_tag"})
-    if (row[key].is_string() && row[key].as_string().empty()) row[key] = nullptr;
-  if (!row["effective_policy_definition"].is_object()) row["effective_policy_definition"] = json::object{};
-  for (const char* key : {"pid", "owner_pid", "exclusive_consumer_pid", "slave_pids", "synchronised_slave_pids",
-                          "mirror_pids", "synchronised_mirror_pids", "disk_reads", "disk_writes"})
-    row.erase(key);
-  auto queue = call->broker().queue(std::string(row["vhost"].as_string()), std::string(row["name"].as_string()));
-  if (queue) row["message_stats"] = queue_counters(queue->stats());
-  return row;
-}
-
-}  // namespace
-
 void list_queues(const CallRef& call) {
-  json::array out;
-  for (const auto& vhost : call->vhosts())
-    for (auto& row : call->rows("list_queues", {{"vhost", vhost}})) out.push_back(queue_json(call, row.as_object()));
-  call->list(std::move(out));
+  call->gather({"list_queues", call->scope()}, [call](json::array rows) {
+    json::array out;
+    for (auto& row : rows)
+      if (row.is_object() && call->sees(text_at(row.get_object(), "vhost")))
+        out.push_back(queue_json(std::move(row.get_object())));
+    sort_rows(out);
+    call->list(std::move(out));
+  });
 }
 
 void get_queue(const CallRef& call) {
-  auto rows = call->rows("list_queues", {{"vhost", call->at("vhost")}, {"name", call->at("name")}});
-  if (rows.empty()) return call->not_found();
-  json::object row = queue_json(call, rows[0].as_object());
-  json::array consumers;
-  auto queue = call->broker().queue(call->at("vhost"), call->at("name"));
-  if (queue) {
-    for (const auto& c : queue->consumers())
-      consumers.push_back(consumer_json(call, queue->def(), c));
-    if (auto owner = call->broker().sessions().find(queue->def().owner_connection);
-        queue->def().exclusive && owner != call->broker().sessions().end())
-      row["owner_pid_details"] = json::object{{"name", owner->second->name()},
-                                              {"peer_host", owner->second->peer().peer_host},
-                                              {"peer_port", owner->second->peer().peer_port}};
-  }
-  row["consumer_details"] = std::move(consumers);
-  row["incoming"] = json::array{};
-  row["deliveries"] = json::array{};
-  call->ok(row);
+  const json::object which{{"vhost", call->at("vhost")}, {"name", call->at("name")}};
+  call->gather({"list_queues", which}, {"list_consumers", which},
+               [call](json::array rows, const json::array& consumers) {
+                 if (rows.empty() || !rows[0].is_object()) return call->not_found();
+                 json::object row = queue_json(std::move(rows[0].get_object()));
+                 json::array details;
+                 for (const auto& consumer : consumers)
+                   if (consumer.is_object()) details.push_back(consumer_json(consumer.get_object()));
+                 row["consumer_details"] = std::move(details);
+                 row["incoming"] = json::array{};
+                 row["deliveries"] = json::array{};
+                 call->ok(row);
+               });
 }
 
 void put_queue(const CallRef& call) {
@@ -109,6 +90,8 @@ void put_queue(const CallRef& call) {
   def.type = *type;
   if (!permitted(call, Permission::configure, ResourceKind::queue, def.name)) return;
   if (auto existing = call->broker().endpoint(def.vhost, def.name)) {
+    if (!existing->reachable())
+      return call->fail(404, "Object Not Found", call->broker().home_down_text(existing->def()));
     if (auto same = broker::check_equivalence(existing->def(), def); !same) return call->fail(same.error());
     existing->touched();
     return call->no_content();
@@ -121,39 +104,45 @@ void put_queue(const CallRef& call) {
   call->apply(metadata::DeclareQueue{std::move(def)}, [call] { call->created_or_updated(false); });
 }
 
-/// The queue of the path, not exclusive to a connection; null after an error was answered.
-static std::shared_ptr<broker::QueueEndpoint> shared_queue(const CallRef& call) {
+std::shared_ptr<broker::QueueEndpoint> open_queue(const CallRef& call) {
   auto queue = call->broker().endpoint(call->at("vhost"), call->at("name"));
   if (!queue) return call->not_found(), nullptr;
   if (queue->def().exclusive)
     return call->fail(400, "bad_request", "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '" +
                                               queue->def().name + "' in vhost '" + queue->def().vhost + "'"),
            nullptr;
+  if (!queue->reachable())
+    return call->fail(404, "Object Not Found", call->broker().home_down_text(queue->def())), nullptr;
   return queue;
 }
 
-std::shared_ptr<broker::QueueEndpoint> open_queue(const CallRef& call) { return shared_queue(call); }
+void expect_home(const CallRef& call, const broker::QueueEndpoint& queue) {
+  if (!call->broker().is_home(queue.def()))
+    call->give_up_in_time("the home node of queue '" + queue.def().name + "' does not answer; it may still do it");
+}
 
 void delete_queue(const CallRef& call) {
-  auto queue = shared_queue(call);
+  auto queue = open_queue(call);
   if (!queue || !permitted(call, Permission::configure, ResourceKind::queue, call->at("name"))) return;
   call->run("delete_queue",
             {{"vhost", call->at("vhost")}, {"name", call->at("name")}, {"if_empty", call->request.flag("if-empty")},
              {"if_unused", call->request.flag("if-unused")}},
             [call] { call->no_content(); });
+  expect_home(call, *queue);
 }
 
 void purge_queue(const CallRef& call) {
-  auto queue = shared_queue(call);
+  auto queue = open_queue(call);
   if (!queue || !permitted(call, Permission::read, ResourceKind::queue, call->at("name"))) return;
   if (queue->def().type == metadata::QueueType::stream)
     return call->fail(400, "bad_request", "NOT_IMPLEMENTED - purge of a stream");
   call->run("purge_queue", {{"vhost", call->at("vhost")}, {"name", call->at("name")}}, [call] { call->no_content(); });
+  expect_home(call, *queue);
 }
 
 void queue_actions(const CallRef& call) {
   json::object body;
-  if (!call->read_body(body) || !shared_queue(call)) return;
+  if (!call->read_body(body) || !open_queue(call)) return;
   const auto* action = body.if_contains("action");
   if (action == nullptr || (*action != "sync" && *action != "cancel_sync"))
     return call->fail(400, "bad_request", "action must be sync or cancel_sync");

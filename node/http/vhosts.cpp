@@ -2,6 +2,7 @@
 
 #include "node/http/call.h"
 #include "node/http/handlers.h"
+#include "node/http/rows.h"
 
 namespace warren::http {
 
@@ -9,36 +10,41 @@ namespace json = boost::json;
 
 namespace {
 
-json::object vhost_json(const CallRef& call, json::object row) {
-  std::uint64_t ready = 0, unacked = 0;
-  const std::string name(row.at("name").as_string());
-  for (const auto& [uid, queue] : call->broker().queues()) {
-    if (queue->def().vhost != name) continue;
-    const auto stats = queue->stats();
-    ready += stats.ready;
-    unacked += stats.unacked;
-  }
-  row["messages"] = ready + unacked;
-  row["messages_ready"] = ready;
-  row["messages_unacknowledged"] = unacked;
+json::object vhost_json(const json::object& from, const json::array& nodes) {
+  json::object row = from;
+  const std::string_view name = text_at(row, "name");
+  const NodeSums sums = sum_nodes(nodes, [name](std::string_view vhost) { return vhost == name; });
+  row["messages"] = sums.ready + sums.unacked;
+  row["messages_ready"] = sums.ready;
+  row["messages_unacknowledged"] = sums.unacked;
+  // Every node has every vhost; those that do not run are left out, as nobody can say.
+  json::object state;
+  for (const auto& node : nodes)
+    if (const auto* one = node.if_object(); one != nullptr && one->contains("totals"))
+      state[text_at(*one, "name")] = "running";
+  row["cluster_state"] = std::move(state);
   return row;
 }
 
 }  // namespace
 
 void list_vhosts(const CallRef& call) {
-  json::array out;
-  for (auto& row : call->rows("list_vhosts", {}))
-    if (call->sees(std::string(row.at("name").as_string()))) out.push_back(vhost_json(call, row.as_object()));
-  call->list(std::move(out));
+  call->gather({"list_nodes", {}}, [call](const json::array& nodes) {
+    json::array out;
+    for (const auto& row : call->rows("list_vhosts", {}))
+      if (call->sees(text_at(row.as_object(), "name"))) out.push_back(vhost_json(row.as_object(), nodes));
+    call->list(std::move(out));
+  });
 }
 
 void get_vhost(const CallRef& call) {
   if (!call->sees(call->at("name")))
     return call->fail(401, "not_authorised", "User not authorised to access virtual host");
-  for (auto& row : call->rows("list_vhosts", {}))
-    if (row.at("name") == json::string(call->at("name"))) return call->ok(vhost_json(call, row.as_object()));
-  call->not_found();
+  call->gather({"list_nodes", {}}, [call](const json::array& nodes) {
+    for (const auto& row : call->rows("list_vhosts", {}))
+      if (text_at(row.as_object(), "name") == call->at("name")) return call->ok(vhost_json(row.as_object(), nodes));
+    call->not_found();
+  });
 }
 
 void put_vhost(const CallRef& call) {

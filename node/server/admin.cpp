@@ -1,5 +1,8 @@
 #include "node/server/admin.h"
 
+#include "node/broker/policy.h"
+#include "node/server/admin_values.h"
+
 #include <algorithm>
 #include <set>
 
@@ -43,6 +46,7 @@ const AdminTable& methods() {
     add_policy_methods(all);
     add_status_methods(all);
     add_cluster_methods(all);
+    add_node_methods(all);
     return all;
   }();
   return table;
@@ -70,33 +74,68 @@ class LocalPart final : public transport::CallSink {
   Next next_;
 };
 
+bool is_on(const json::object& args, const char* key) {
+  const auto* value = args.if_contains(key);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+std::string text_in(const json::object& args, const char* key, std::string_view otherwise) {
+  const auto* value = args.if_contains(key);
+  return std::string(value != nullptr && value->is_string() ? std::string_view(value->get_string()) : otherwise);
+}
+
 /// Listings of what lives on single nodes are of the whole cluster unless the caller says otherwise.
 bool is_cluster_wide(const std::string& method, const json::object& args) {
-  static const std::set<std::string, std::less<>> methods{"list_queues", "list_connections", "list_channels",
-                                                          "list_consumers", "list_unresponsive_queues"};
-  const auto on = [&](const char* key) {
-    const auto* value = args.if_contains(key);
-    return value != nullptr && value->is_bool() && value->get_bool();
-  };
-  return methods.contains(method) && !on("local_only") && !on("local") && !on("offline");
+  static const std::set<std::string, std::less<>> methods{"list_queues",    "list_connections",
+                                                          "list_channels",  "list_consumers",
+                                                          "list_nodes",     "list_unresponsive_queues"};
+  return methods.contains(method) && !is_on(args, "local_only") && !is_on(args, "local") && !is_on(args, "offline");
+}
+
+/// The members whose part of a listing is elsewhere: all others, or the home of the one queue that is asked for.
+std::vector<std::string> asked_members(Node& node, const std::string& method, const json::object& args) {
+  auto others = node.cluster().other_names();
+  if ((method != "list_queues" && method != "list_consumers") || !args.contains("name")) return others;
+  const auto& catalogue = node.app()->broker().catalogue();
+  const auto* def = catalogue.find_queue(text_in(args, "vhost", "/"), text_in(args, "name", ""));
+  const auto* home = def == nullptr ? nullptr : catalogue.find_member(def->home);
+  std::erase_if(others, [&](const auto& name) { return home == nullptr || name != home->name; });
+  return others;
+}
+
+json::object down_row(Node& node, const metadata::QueueDef& def, const std::string& home) {
+  const auto policies = node.app()->broker().policies_for(def);
+  const auto name_of = [](const metadata::PolicyDef* policy) { return policy == nullptr ? "" : policy->name; };
+  return {{"name", def.name}, {"vhost", def.vhost}, {"durable", def.durable}, {"auto_delete", def.auto_delete},
+          {"exclusive", def.exclusive}, {"arguments", table_json(def.arguments)},
+          {"policy", name_of(policies.policy)}, {"operator_policy", name_of(policies.operator_policy)},
+          {"effective_policy_definition", parsed_json(broker::effective_policy_definition(policies))},
+          {"type", metadata::queue_type_name(def.type)}, {"node", home}, {"state", "down"}};
 }
 
 /// Queues whose home did not answer are shown from the catalogue (D9).
-void list_out_of_reach(Node& node, const json::object& args, const std::string& home,
+void list_out_of_reach(Node& node, const json::object& args, const metadata::MemberDef& home,
                        const std::shared_ptr<transport::CallSink>& sink) {
-  const auto* on = args.if_contains("online");
-  if (node.app() == nullptr || (on != nullptr && on->is_bool() && on->get_bool())) return;
+  if (is_on(args, "online")) return;
   const auto& catalogue = node.app()->broker().catalogue();
-  const auto* member = catalogue.find_member(std::string_view(home));
-  const auto* vhost_name = args.if_contains("vhost");
-  const auto* vhost = catalogue.find_vhost(
-      vhost_name != nullptr && vhost_name->is_string() ? std::string_view(vhost_name->get_string()) : "/");
-  if (member == nullptr || vhost == nullptr) return;
-  for (const auto& [name, def] : vhost->queues)
-    if (def.home == member->id)
-      sink->row({{"name", name}, {"vhost", def.vhost}, {"durable", def.durable},
-                 {"auto_delete", def.auto_delete}, {"exclusive", def.exclusive},
-                 {"type", metadata::queue_type_name(def.type)}, {"node", home}, {"state", "down"}});
+  const bool only_one = args.contains("name");
+  const std::string wanted = text_in(args, "name", "");
+  for (const auto& [vhost_name, vhost] : catalogue.vhosts()) {
+    if (!is_on(args, "all_vhosts") && vhost_name != text_in(args, "vhost", "/")) continue;
+    for (const auto& [name, def] : vhost.queues)
+      if (def.home == home.id && (!only_one || name == wanted))
+        if (!sink->row(down_row(node, def, home.name))) return;
+  }
+}
+
+/// What is known here of a member that gave no answer.
+void stand_in(Node& node, const std::string& method, const json::object& args, const std::string& name,
+              const std::shared_ptr<transport::CallSink>& sink) {
+  if (node.app() == nullptr) return;
+  const auto* member = node.app()->broker().catalogue().find_member(std::string_view(name));
+  if (member == nullptr) return;
+  if (method == "list_queues") list_out_of_reach(node, args, *member, sink);
+  if (method == "list_nodes") sink->row(absent_node_row(*member));
 }
 
 /// One wave of questions to all members at once, within a second: who does not answer costs the caller
@@ -106,11 +145,11 @@ std::shared_ptr<transport::CallSink> and_the_others(Node& node, const std::strin
   args["local_only"] = true;
   return std::make_shared<LocalPart>(sink, [&node, method, args, sink](const json::value& result) {
     const Millis deadline = node.settings().cluster.status_timeout_ms;
-    node.cluster().caller().call_all(
-        node.cluster().other_names(), method, args, deadline,
+    node.cluster().ask_members(
+        asked_members(node, method, args), method, args, deadline,
         [&node, method, args, sink, result](std::vector<transport::NodeAnswer> answers) {
           for (const auto& one : answers) {
-            if (!one.answer && method == "list_queues") list_out_of_reach(node, args, one.node_name, sink);
+            if (!one.answer) stand_in(node, method, args, one.node_name, sink);
             if (!one.answer) continue;
             for (const auto& row : one.answer->rows)
               if (!sink->row(row)) return;
@@ -140,7 +179,7 @@ void carry_out(Node& node, const std::string& method, const json::object& args,
     return sink->fail(Errc::unavailable, "app_not_running: the broker on this node is stopped");
   if (needs == Needs::stopped_app && call.app != nullptr)
     return sink->fail(Errc::conflict, "app_running: stop the broker on this node first");
-  if (needs == Needs::app_and_vhost && call.broker().catalogue().find_vhost(call.vhost()) == nullptr)
+  if (needs == Needs::app_and_vhost && !call.flag("all_vhosts") && call.broker().catalogue().find_vhost(call.vhost()) == nullptr)
     return sink->fail(Errc::not_found, "Virtual host '" + call.vhost() + "' does not exist");
   if (needs != Needs::nothing && needs != Needs::stopped_app && !caught_up && asks_for_change(method) &&
       call.app->may_be_behind()) {

@@ -193,7 +193,7 @@ void cluster_status(AdminCall& call) {
   const auto others = call.node.cluster().other_names();
   if (others.empty()) return call.sink->done(report->result());
   const Millis deadline = call.within(call.node.settings().cluster.status_timeout_ms);
-  call.node.cluster().caller().call_all(
+  call.node.cluster().ask_members(
       others, "node_brief", {}, deadline, [report, sink = call.sink](std::vector<transport::NodeAnswer> answers) {
         for (auto& one : answers) {
           if (one.answer)

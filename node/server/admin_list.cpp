@@ -21,6 +21,7 @@ json::object queue_row(AdminCall& call, const broker::Queue& queue) {
   const auto stats = queue.stats();
   const auto policies = call.broker().policies_for(def);
   const std::string& node = call.node.settings().node_name;
+  const auto& count = stats.counters;
   json::object row{
       {"name", def.name}, {"vhost", def.vhost}, {"durable", def.durable},
       {"auto_delete", def.auto_delete}, {"exclusive", def.exclusive},
@@ -39,15 +40,24 @@ json::object queue_row(AdminCall& call, const broker::Queue& queue) {
       {"disk_reads", 0}, {"disk_writes", 0}, {"consumers", stats.consumers},
       {"consumer_utilisation", stats.consumers == 0 ? 0.0 : 1.0},
       {"consumer_capacity", stats.consumers == 0 ? 0.0 : 1.0},
-      {"memory", stats.memory_bytes}, {"state", stats.state}, {"leader", node},
+      {"memory", stats.memory_bytes}, {"state", stats.state}, {"node", node}, {"leader", node},
       {"members", json::array{node}}, {"online", json::array{node}},
       {"slave_pids", json::array{}}, {"synchronised_slave_pids", json::array{}},
       {"mirror_pids", json::array{}}, {"synchronised_mirror_pids", json::array{}}};
   row["head_message_timestamp"] = stats.head_timestamp ? json::value(*stats.head_timestamp) : json::value(nullptr);
   row["owner_pid"] = nullptr;
   if (def.exclusive)
-    if (auto owner = call.broker().sessions().find(def.owner_connection); owner != call.broker().sessions().end())
+    if (auto owner = call.broker().sessions().find(def.owner_connection); owner != call.broker().sessions().end()) {
       row["owner_pid"] = connection_pid(call.node, *owner->second);
+      row["owner_pid_details"] = json::object{{"name", owner->second->name()},
+                                              {"peer_host", owner->second->peer().peer_host},
+                                              {"peer_port", owner->second->peer().peer_port}};
+    }
+  row["message_stats"] = json::object{
+      {"publish", count.publish}, {"deliver", count.deliver}, {"deliver_no_ack", count.deliver_no_ack},
+      {"get", count.get}, {"get_no_ack", count.get_no_ack}, {"get_empty", count.get_empty},
+      {"deliver_get", count.deliver + count.deliver_no_ack + count.get + count.get_no_ack},
+      {"redeliver", count.redeliver}, {"ack", count.ack}};
   row["exclusive_consumer_tag"] = stats.exclusive_consumer_tag;
   row["exclusive_consumer_pid"] = nullptr;
   row["single_active_consumer_tag"] = stats.single_active_tag;
@@ -56,14 +66,16 @@ json::object queue_row(AdminCall& call, const broker::Queue& queue) {
 
 void list_queues(AdminCall& call) {
   if (call.flag("offline")) return done(call);
-  const auto* vhost = call.broker().catalogue().find_vhost(call.vhost());
   if (call.args.contains("name")) {  // only this one
     if (auto queue = call.broker().queue(call.vhost(), call.text("name"))) call.sink->row(queue_row(call, *queue));
     return done(call);
   }
-  for (const auto& [name, def] : vhost->queues)
-    if (auto queue = call.broker().queue(def.uid))
-      if (!call.sink->row(queue_row(call, *queue))) return;
+  for (const auto& [vhost_name, vhost] : call.broker().catalogue().vhosts()) {
+    if (!call.flag("all_vhosts") && vhost_name != call.vhost()) continue;
+    for (const auto& [name, def] : vhost.queues)
+      if (auto queue = call.broker().queue(def.uid))
+        if (!call.sink->row(queue_row(call, *queue))) return;
+  }
   done(call);
 }
 
@@ -155,45 +167,82 @@ void list_channels(AdminCall& call) {
 
 void list_consumers(AdminCall& call) {
   for (const auto& [uid, queue] : call.broker().queues()) {
-    if (queue->def().vhost != call.vhost()) continue;
-    for (const auto& consumer : queue->consumers())
-      if (!call.sink->row({{"queue_name", queue->def().name}, {"vhost", queue->def().vhost},
-                           {"channel_pid", pid_text(call.node, consumer.spec.connection * 8 + 1)},
-                           {"consumer_tag", consumer.spec.tag}, {"ack_required", !consumer.spec.no_ack},
-                           {"prefetch_count", consumer.spec.prefetch}, {"active", consumer.active},
-                           {"activity_status", consumer.activity_status},
-                           {"arguments", table_json(consumer.spec.arguments)}}))
+    const auto& def = queue->def();
+    if (!call.flag("all_vhosts") && def.vhost != call.vhost()) continue;
+    if (call.args.contains("name") && def.name != call.text("name")) continue;
+    for (const auto& consumer : queue->consumers()) {
+      const auto& spec = consumer.spec;
+      // Its client may be on another node than the queue.
+      const auto* client = spec.node == 0 ? nullptr : call.broker().catalogue().find_member(spec.node);
+      if (!call.sink->row({{"queue_name", def.name}, {"vhost", def.vhost},
+                           {"channel_pid", pid_text(call.node, spec.connection * 8 + 1)},
+                           {"channel_name", spec.channel_name}, {"user", spec.user},
+                           {"node", client == nullptr ? call.node.settings().node_name : client->name},
+                           {"consumer_tag", spec.tag}, {"ack_required", !spec.no_ack},
+                           {"exclusive", spec.exclusive}, {"prefetch_count", spec.prefetch},
+                           {"active", consumer.active}, {"activity_status", consumer.activity_status},
+                           {"arguments", table_json(spec.arguments)}}))
         return;
+    }
   }
   done(call);
 }
 
 void nothing_unresponsive(AdminCall& call) { done(call); }  // queues answer in the same loop turn
 
-void close_sessions(AdminCall& call, const std::function<bool(broker::Session&)>& chosen,
-                    std::size_t limit) {
+std::size_t close_sessions(AdminCall& call, const std::function<bool(broker::Session&)>& chosen,
+                           std::size_t limit) {
   const std::string reason = call.text("reason");
   std::vector<broker::Session*> doomed;
   for (const auto& [id, session] : call.broker().sessions())
     if (doomed.size() < limit && chosen(*session)) doomed.push_back(session);
   for (broker::Session* session : doomed) session->close(amqp::ReplyCode::connection_forced, reason);
-  call.sink->done(json::object{{"closed", doomed.size()}});
+  return doomed.size();
+}
+
+/// After this node's part: all others do the same with theirs, at once; silent ones are not waited for.
+void close_on_others(AdminCall& call, const char* method, std::size_t closed) {
+  const auto others = call.node.cluster().other_names();
+  if (call.flag("local_only") || others.empty()) return call.sink->done(json::object{{"closed", closed}});
+  json::object args = call.args;
+  args["local_only"] = true;
+  call.node.cluster().ask_members(
+      others, method, args, call.within(call.node.settings().cluster.status_timeout_ms),
+      [sink = call.sink, closed](std::vector<transport::NodeAnswer> answers) {
+        std::uint64_t all = closed;
+        for (const auto& one : answers) {
+          const auto* said = one.answer ? one.answer->result.if_object() : nullptr;
+          const auto* count = said == nullptr ? nullptr : said->if_contains("closed");
+          boost::system::error_code ec;
+          if (count != nullptr && count->is_number()) all += count->to_number<std::uint64_t>(ec);
+        }
+        sink->done(json::object{{"closed", all}});
+      });
 }
 
 void close_connection(AdminCall& call) {
   const std::string pid = call.text("pid");
-  close_sessions(call, [&](broker::Session& s) { return connection_pid(call.node, s) == pid || s.name() == pid; }, 1);
+  const auto closed = close_sessions(
+      call, [&](broker::Session& s) { return connection_pid(call.node, s) == pid || s.name() == pid; }, 1);
+  if (closed > 0) return call.sink->done(json::object{{"closed", closed}});
+  close_on_others(call, "close_connection", 0);
 }
 
 void close_all_connections(AdminCall& call) {
   const bool global = call.flag("global");
   const auto limit = call.number("limit", 0);
-  close_sessions(call, [&](broker::Session& s) { return global || s.vhost_name() == call.vhost(); },
-                 limit <= 0 ? SIZE_MAX : static_cast<std::size_t>(limit));
+  const auto closed =
+      close_sessions(call, [&](broker::Session& s) { return global || s.vhost_name() == call.vhost(); },
+                     limit <= 0 ? SIZE_MAX : static_cast<std::size_t>(limit));
+  // A limit is of the node that is asked: several at once could not keep to it.
+  if (limit > 0) return call.sink->done(json::object{{"closed", closed}});
+  close_on_others(call, "close_all_connections", closed);
 }
 
 void close_all_user_connections(AdminCall& call) {
-  close_sessions(call, [&](broker::Session& s) { return s.user() == call.text("username"); }, SIZE_MAX);
+  const auto closed =
+      close_sessions(call, [&](broker::Session& s) { return s.user() == call.text("username"); }, SIZE_MAX);
+  close_on_others(call, "close_all_user_connections", closed);
 }
 
 void purge_queue(AdminCall& call) {

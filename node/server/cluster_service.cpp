@@ -16,6 +16,8 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr Millis kWayBack = 150;   // of the time that a caller waits for all members
+constexpr Millis kAwayWait = 300;  // for members without a stream
 constexpr std::chrono::milliseconds kTick{50};
 constexpr std::chrono::milliseconds kTickAlone{1'000};
 constexpr std::chrono::milliseconds kLeavePoll{50};
@@ -272,6 +274,33 @@ std::vector<std::string> ClusterService::other_names() const {
   for (const auto& member : members())
     if (member.node_id != state().node_id) out.push_back(member.name);
   return out;
+}
+
+void ClusterService::ask_members(const std::vector<std::string>& names, const std::string& method,
+                                 const json::object& args, Millis limit, transport::PeerCaller::AllDone done) {
+  struct Waves {
+    std::vector<transport::NodeAnswer> answers;
+    int missing{2};
+    transport::PeerCaller::AllDone done;
+  };
+  std::vector<std::string> there, away;
+  const auto peers = net_->states();
+  for (const auto& name : names) {
+    const bool up = std::any_of(peers.begin(), peers.end(),
+                                [&](const auto& peer) { return peer.peer.node_name == name && peer.up; });
+    (up ? there : away).push_back(name);
+  }
+  auto waves = std::make_shared<Waves>();
+  waves->done = std::move(done);
+  const auto arrived = [waves](std::vector<transport::NodeAnswer> answers) {
+    for (auto& one : answers) waves->answers.push_back(std::move(one));
+    if (--waves->missing == 0) waves->done(std::move(waves->answers));
+  };
+  // What is left of the limit is for the way back to who asked.
+  const Millis longest = std::max<Millis>(1, limit - std::min<Millis>(limit / 5, kWayBack));
+  caller_->call_all(there, method, args, longest, arrived);
+  // Not connected is most often dead. But it may just have started, and then it answers at once.
+  caller_->call_all(away, method, args, std::min(longest, kAwayWait), arrived);
 }
 
 membership::NodeView ClusterService::view() const {

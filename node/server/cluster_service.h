@@ -62,6 +62,10 @@ class ClusterService final : public membership::OperationsEnv {
   /// As the catalogue says, or the state file while the app is stopped.
   std::vector<metadata::MemberDef> members() const;
   std::vector<std::string> other_names() const;
+  /// Asks these members at once (control calls); `done` comes within `limit` with an answer or error for each.
+  /// The one way to ask many: who hangs costs the caller no more than that, who is known to be away hardly anything.
+  void ask_members(const std::vector<std::string>& names, const std::string& method,
+                   const boost::json::object& args, Millis limit, transport::PeerCaller::AllDone done);
 
   // ---- membership::OperationsEnv
   const std::string& self_name() const override;
