@@ -9,6 +9,7 @@
 #include "cluster/transport/crypto.h"
 #include "cluster/transport/grpc_common.h"
 #include "cluster/transport/reply_reader.h"
+#include "cluster/transport/tls.h"
 #include "proto/control.grpc.pb.h"
 
 namespace warren::transport {
@@ -33,8 +34,8 @@ Error no_answer(const ControlTarget& target, const std::string& address,
   const std::string& why = status.error_message();
   const std::size_t last = why.rfind(": ");
   return make_error(Errc::unavailable,
-                    fmt::format("cannot connect to {} port {} ({}): {}", target.host, target.port,
-                                address, last == std::string::npos ? why : why.substr(last + 2)));
+                    fmt::format("cannot connect to {} port {} ({}): {}{}", target.host, target.port, address,
+                                last == std::string::npos ? why : why.substr(last + 2), tls_remedy(why)));
 }
 
 }  // namespace

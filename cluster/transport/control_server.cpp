@@ -19,6 +19,7 @@
 #include "cluster/transport/doctor.h"
 #include "cluster/transport/grpc_common.h"
 #include "cluster/transport/node_registry.h"
+#include "cluster/transport/tls.h"
 #include "proto/control.grpc.pb.h"
 
 namespace warren::transport {
@@ -291,7 +292,7 @@ Result<std::uint16_t> ControlServer::start(ControlServerOptions options) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   int bound = 0;
   const std::string where = endpoint(chosen.address, chosen.port);
-  builder.AddListeningPort(where, grpc::InsecureServerCredentials(), &bound);
+  builder.AddListeningPort(where, server_credentials(), &bound);
   builder.RegisterService(impl_->service.get());
   for (const auto& module : chosen.modules) {
     module->use_sessions(*impl_->sessions);

@@ -11,6 +11,7 @@
 #include "cluster/transport/async_call.h"
 #include "cluster/transport/crypto.h"
 #include "cluster/transport/node_registry.h"
+#include "cluster/transport/tls.h"
 #include "proto/control.grpc.pb.h"
 
 namespace warren::transport {
@@ -178,9 +179,9 @@ class Dial : public std::enable_shared_from_this<Dial> {
     return make_error(
         Errc::unavailable,
         fmt::format("cannot connect to {}: {} port {} ({}): {}; check that the node runs "
-                    "(rabbitmqctl -n {} status on its host) and that no firewall closes the port",
+                    "(rabbitmqctl -n {} status on its host) and that no firewall closes the port{}",
                     request_.node_name, request_.host, session.port, session.address,
-                    last == std::string::npos ? why : why.substr(last + 2), request_.node_name));
+                    last == std::string::npos ? why : why.substr(last + 2), request_.node_name, tls_remedy(why)));
   }
 
   Error too_late() const {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "cluster/transport/tls.h"
 #include "proto/control.grpc.pb.h"
 
 namespace warren::transport {
@@ -68,7 +69,7 @@ std::shared_ptr<grpc::Channel> open_channel(const std::string& address, std::uin
   const bool v6 = address.find(':') != std::string::npos;
   const std::string target =
       v6 ? fmt::format("ipv6:[{}]:{}", address, port) : fmt::format("ipv4:{}:{}", address, port);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(target, channel_credentials(), arguments);
 }
 
 grpc::Status to_status(const Error& error) {

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "cluster/transport/node_registry.h"
+#include "cluster/transport/tls.h"
 #include "node/config/node_env.h"
 #include "node/ctl/context.h"
 
@@ -75,6 +76,10 @@ void use_settings(Surroundings& world) {
   world.plugins_file = settings->enabled_plugins_file;
   world.env = [variables = config::process_environment(), node = std::move(*settings)](
                   const std::string& name) { return config::look_up(variables, node, name); };
+  const auto file = [&](const char* name) { return world.env(name).value_or(""); };
+  const auto tls = transport::use_tls({file("RABBITMQ_CLUSTER_TLS_CACERTFILE"), file("RABBITMQ_CLUSTER_TLS_CERTFILE"),
+                                       file("RABBITMQ_CLUSTER_TLS_KEYFILE")});
+  if (!tls) world.err << "Warning: " << tls.error().text << "\n";
 }
 
 bool wants_long_names(const Surroundings& world, const std::vector<std::string>& args) {

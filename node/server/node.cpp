@@ -1,5 +1,6 @@
 #include "node/server/node.h"
 
+#include "cluster/transport/tls.h"
 #include "node/config/erlang_terms.h"
 #include "node/server/admin.h"
 
@@ -88,6 +89,15 @@ Result<void> Node::prepare() {
   if (!cookie) return cookie.error();
   cookie_ = std::move(*cookie);
   if (!cookie_.warning.empty()) log_->warning(LogArea::general, "{}", cookie_.warning);
+
+  const auto file = [&](std::string_view name) {
+    const auto* found = config_.env().variable(name);
+    return found == nullptr ? std::string() : found->value;
+  };
+  const transport::TlsFiles tls{file("CLUSTER_TLS_CACERTFILE"), file("CLUSTER_TLS_CERTFILE"),
+                                file("CLUSTER_TLS_KEYFILE")};
+  if (auto used = transport::use_tls(tls); !used) return used;
+  if (!tls.empty()) log_->info(LogArea::cluster, "other nodes and the tools must use TLS, certificate {}", tls.certificate);
 
   if (auto loaded = load_identity(); !loaded) return loaded;
   control_ = std::make_unique<transport::ControlServer>(*this, loop_, *log_);
