@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -113,6 +114,8 @@ std::string encode(const LocalState& state) {
   for (const auto& member : state.members)
     members.push_back(json::object{
         {"name", member.name}, {"node_id", to_hex(member.node_id)}, {"ram", member.ram}});
+  json::array forget;
+  for (const auto& name : state.forget) forget.push_back(json::value(name));
   return json::serialize(json::object{{"format", kFormat},
                                       {"node_id", to_hex(state.node_id)},
                                       {"incarnation", state.incarnation},
@@ -122,6 +125,9 @@ std::string encode(const LocalState& state) {
                                       {"wipe", state.wipe},
                                       {"synced", state.synced},
                                       {"joining_as", to_hex(state.joining_as)},
+                                      {"force_boot", state.force_boot},
+                                      {"forget", std::move(forget)},
+                                      {"taking_over", state.taking_over},
                                       {"members", std::move(members)}}) +
          "\n";
 }
@@ -152,6 +158,15 @@ Result<LocalState> decode(std::string_view text) {
   state.ram = flag_of(*from, "ram");
   state.wipe = flag_of(*from, "wipe");
   state.synced = flag_of(*from, "synced");
+  state.force_boot = flag_of(*from, "force_boot");
+  state.taking_over = flag_of(*from, "taking_over");
+  if (const json::value* forget = from->if_contains("forget")) {
+    if (!forget->is_array()) return damaged("forget is no list");
+    for (const auto& name : forget->get_array()) {
+      if (!name.is_string()) return damaged("forget has something else than names");
+      state.forget.emplace_back(name.get_string());
+    }
+  }
   const json::value* members = from->if_contains("members");
   if (members == nullptr || !members->is_array()) return damaged("no members");
   for (const auto& item : members->get_array()) {
@@ -180,6 +195,11 @@ Result<void> StateFile::write(const LocalState& state) const {
   const std::string fresh = path() + ".new";
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return file_error("write", fresh);
+  struct stat old {};
+  if (::stat(path().c_str(), &old) == 0 && old.st_uid != ::geteuid() && ::fchown(fd, old.st_uid, old.st_gid) != 0) {
+    ::close(fd);
+    return file_error("keep the owner of", path());
+  }
   const bool written = write_all(fd, encode(state)) && ::fsync(fd) == 0;
   ::close(fd);
   if (!written || ::rename(fresh.c_str(), path().c_str()) != 0) return file_error("write", path());

@@ -30,6 +30,11 @@ struct LocalState {
   bool synced{false};
   /// The node id under which a join was begun; asked again with the same one after a crash.
   std::string joining_as;
+  /// An operator's last resort (recovery.h), for the next start: go on without the others, ...
+  bool force_boot{false};
+  std::vector<std::string> forget;  ///< ... or without these, by name
+  /// The next start takes the metadata group over for this node alone, and the others off its list.
+  bool taking_over{false};
   std::vector<metadata::MemberDef> members;  ///< as last known, this node among them
 
   bool founded() const { return !cluster_id.empty(); }
@@ -60,7 +65,8 @@ class StateFile {
   std::string path() const { return directory_ + "/cluster.json"; }
   /// Nothing when there is none yet. Errors: io, corruption (never read as "nothing here").
   Result<std::optional<LocalState>> read() const;
-  /// Written aside, synced, moved, directory synced: a crash leaves the old or the new one.
+  /// Written aside, synced, moved, directory synced: a crash leaves the old or the new one. Keeps the
+  /// owner of the old one, since a tool may write it as another user.
   Result<void> write(const LocalState& state) const;
 
  private:

@@ -164,7 +164,7 @@ void Operations::join(const std::string& target, bool ram, Done done) {
                            "cannot_cluster_node_with_itself: cannot cluster node with itself: " + target));
   env_.ask(target, "cluster_probe", {}, options_.probe_ms,
            [this, target, ram, done = std::move(done)](Result<json::value> answer) {
-             if (!answer) return done(answer.error());
+             if (!answer) return done(unreachable(target, answer.error()));
              auto view = view_from_json(*answer);
              if (!view) return done(view.error());
              auto verdict = may_join(env_.state(), env_.self_name(), *view);
@@ -242,7 +242,8 @@ void Operations::update_nodes(const std::string& seed, Done done) {
   if (!done) return;
   env_.ask(seed, "cluster_probe", {}, options_.probe_ms,
            [this, seed, done = std::move(done)](Result<json::value> answer) {
-             auto view = answer ? view_from_json(*answer) : Result<NodeView>(answer.error());
+             if (!answer) return done(unreachable(seed, answer.error()));
+             auto view = view_from_json(*answer);
              if (!view) return done(view.error());
              const bool listed = std::any_of(view->members.begin(), view->members.end(), [&](const auto& m) {
                return m.node_id == env_.state().node_id;
@@ -293,22 +294,48 @@ void Operations::form_round(std::vector<std::string> configured, bool ram, std::
   });
 }
 
+void Operations::recover(Done done) {
+  if (!env_.state().force_boot && env_.state().forget.empty()) return done(std::string());
+  probe(others(), [this, done = std::move(done)](Views answers) {
+    const Recovery plan = plan_recovery(env_.state(), env_.self_name(), answers);
+    if (plan.kind == Recovery::Kind::alone) {
+      env_.warn(plan.text);
+      const auto put = env_.put_state(taken_over(env_.state(), env_.new_id()));
+      return put ? done(std::string()) : done(put.error());
+    }
+    env_.say(plan.text);
+    if (!env_.state().force_boot) return done(std::string());  // who is to be forgotten waits for a majority
+    LocalState state = env_.state();
+    state.force_boot = false;
+    const auto put = env_.put_state(std::move(state));
+    return put ? done(std::string()) : done(put.error());
+  });
+}
+
+/// A member of our cluster that runs and knows us settles it. One that runs in another cluster but is, by
+/// its id, the member we know went on without us. A stranger under a member's name says nothing.
 void Operations::check_membership(Done done) {
   if (env_.state().alone()) return done(std::string());
   probe(others(), [this, done = std::move(done)](Views answers) {
+    const LocalState& self = env_.state();
+    std::string agrees, gone_on, text = "no other member answers";
     for (const auto& answer : answers) {
+      text += fmt::format("; {}: {}", answer.name, answer.view ? "its broker is stopped" : answer.failure);
       if (!answer.view || !answer.view->app_running) continue;
       const auto& list = answer.view->members;
       const bool listed = std::any_of(list.begin(), list.end(), [&](const auto& member) {
-        return member.node_id == env_.state().node_id;
+        return member.node_id == self.node_id;
       });
-      if (!listed || answer.view->cluster_id != env_.state().cluster_id)
+      const bool member = std::any_of(self.members.begin(), self.members.end(), [&](const auto& known) {
+        return known.node_id == answer.view->node_id;
+      });
+      if (answer.view->cluster_id == self.cluster_id && !listed)
         return done(inconsistent(env_.self_name(), answer.name));
-      return done(answer.name);
+      if (answer.view->cluster_id == self.cluster_id) agrees = answer.name;
+      else if (member) gone_on = answer.name;
     }
-    std::string text = "no other member answers";
-    for (const auto& answer : answers)
-      text += fmt::format("; {}: {}", answer.name, answer.view ? "its broker is stopped" : answer.failure);
+    if (!agrees.empty()) return done(agrees);
+    if (!gone_on.empty()) return done(left_behind(env_.self_name(), gone_on));
     done(make_error(Errc::unavailable, text));
   });
 }

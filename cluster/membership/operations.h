@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cluster/membership/discovery.h"
 #include "cluster/membership/node_view.h"
+#include "cluster/membership/recovery.h"
 
 #include <boost/json.hpp>
 
@@ -39,7 +40,8 @@ class OperationsEnv {
   virtual void stop_quietly(std::function<void()> done) = 0;
   /// Durable queues that live only here and hold messages. Requires: started quietly.
   virtual std::vector<std::string> queues_with_messages() const = 0;
-  virtual void say(const std::string& text) = 0;  ///< progress, for the log
+  virtual void say(const std::string& text) = 0;   ///< progress, for the log
+  virtual void warn(const std::string& text) = 0;  ///< what nobody may overlook there
 };
 
 struct OperationsOptions {
@@ -63,7 +65,10 @@ class Operations {
   void update_nodes(const std::string& seed, Done done);
   /// First start: founds or joins according to the configured peers; nothing when already in a cluster.
   void form(const std::vector<std::string>& configured, bool ram, Done done);
-  /// Asks a reachable member whether this node is still one. Errors: inconsistent_cluster.
+  /// Carries out what force_boot or forget_cluster_node --offline asked of this start: asks the others
+  /// whether it is needed, and if so makes the state that of a node that goes on alone.
+  void recover(Done done);
+  /// Asks the reachable members whether this node is still one. Errors: inconsistent_cluster.
   void check_membership(Done done);
 
   bool busy() const { return busy_; }

@@ -29,6 +29,10 @@ Error inconsistent(const std::string& self_name, const std::string& other) {
                                 "disagrees", self_name, other, other));
 }
 
+Error unreachable(const std::string& node, const Error& why) {
+  return make_error(why.code, fmt::format("target_unreachable: {}: {}", node, why.text));
+}
+
 Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_name, const NodeView& target) {
   if (target.node_id == self.node_id || target.name == self_name)
     return make_error(Errc::invalid_argument,
@@ -88,7 +92,8 @@ CanLose can_lose(std::size_t disc, std::size_t running) {
   const std::size_t majority = disc / 2 + 1;
   const auto nodes = [](std::size_t n) { return fmt::format("{} disc node{}", n, n == 1 ? "" : "s"); };
   if (running < majority)
-    return {0, fmt::format("no majority: {} of {} run, {} needed; changes fail until they are back",
+    return {0, fmt::format("no majority: {} of {} run, {} needed; changes fail until they are back; if "
+                           "they never come: force_boot, or forget_cluster_node --offline",
                            running, nodes(disc), majority)};
   CanLose out{running - majority, {}};
   out.text = fmt::format("can lose {} more disc node{}", out.nodes, out.nodes == 1 ? "" : "s");

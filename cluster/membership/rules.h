@@ -47,6 +47,9 @@ Result<metadata::MemberDef> may_forget(const std::vector<metadata::MemberDef>& m
 /// The text of a node that believes in a cluster which does not know it.
 Error inconsistent(const std::string& self_name, const std::string& other);
 
+/// A node that an operator named does not answer: tools tell it by the identifier and say more.
+Error unreachable(const std::string& node, const Error& why);
+
 /// How many more disc nodes may be lost before changes of metadata stop, and in words with advice.
 struct CanLose {
   std::size_t nodes{0};

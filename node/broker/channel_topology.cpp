@@ -329,6 +329,9 @@ void Channel::bind(metadata::BindingDef def, bool remove, MethodId id, bool no_w
   if (def.to_queue &&
       !own_queue(*broker_.catalogue().find_queue(vhost_name(), def.destination), id))
     return;
+  if (auto queue = def.to_queue ? broker_.endpoint(vhost_name(), def.destination) : nullptr;
+      queue && !queue->reachable())
+    return queue_error(QueueError::home_down, queue->def(), id);
   if (source->type == "topic") {
     auto granted = broker_.access().require_topic(session_.user(), vhost_name(), def.source,
                                                   def.routing_key, Permission::read);

@@ -234,6 +234,13 @@ int print_error(Context& context, const Invocation& invocation, const Error& err
             running ? "stopped" : "running", running ? "Stop" : "Start", program,
             running ? "stop_app" : "start_app"));
   }
+  constexpr std::string_view kUnreachable = "target_unreachable: ";
+  if (error.text.starts_with(kUnreachable) && invocation.globals.formatter != "json") {
+    const std::size_t end = error.text.find(": ", kUnreachable.size());
+    return print_unreachable(context, invocation,
+                             error.text.substr(kUnreachable.size(), end - kUnreachable.size()),
+                             make_error(error.code, error.text.substr(std::min(end + 2, error.text.size()))));
+  }
   if (error.text.starts_with("online_node_offline_flag"))
     return usage_error(context, invocation, "Error: this command requires the target node to be stopped.");
   if (invocation.globals.formatter == "json") {

@@ -44,6 +44,7 @@ struct Surroundings {
   std::vector<std::string> registry;                          ///< directories of the node registry
   std::vector<std::string> cookie_files;                      ///< where the cookie is looked for
   std::string plugins_file{"/etc/rabbitmq/enabled_plugins"};  ///< unless the node names another
+  std::function<std::string(const std::string&)> data_dir;  ///< of a node of this host, by its name
   std::function<std::string(const std::string&)>
       read_password;  ///< prompt, from a terminal without echo
   std::function<void(long)> sleep_ms;
@@ -109,6 +110,10 @@ transport::CookieSearch cookie_search(const Surroundings& world, const Globals& 
 int connect(Context& context, const Invocation& invocation);
 /// As connect, for a caller that wants to know without anything printed.
 Result<> try_connect(Context& context, const Invocation& invocation, Millis deadline_ms);
+
+/// What connect prints when it fails, about another node that the asked one could not reach.
+/// Returns the exit code.
+int print_unreachable(Context& context, const Invocation& invocation, const std::string& node, const Error& why);
 
 /// args of the invocation with vhost, timeout_ms and columns.
 json::object call_args(const Invocation& invocation);

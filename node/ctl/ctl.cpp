@@ -101,6 +101,10 @@ int ctl_main(int argc, char** argv) {
   use_settings(world);
   world.long_host = wants_long_names(world, args) ? long_name(host) : host;
   world.registry = transport::registry_directories();
+  world.data_dir = [](const std::string& node) {
+    const auto settings = config::this_node_env(node);
+    return settings ? settings->data_dir : std::string();
+  };
   world.read_password = read_line;
   world.sleep_ms = [](long ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
   int code = kExitSoftware;

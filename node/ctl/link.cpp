@@ -148,6 +148,17 @@ Result<> try_connect(Context& context, const Invocation& invocation, Millis dead
   return find_and_connect(context, invocation, link, deadline_ms);
 }
 
+int print_unreachable(Context& context, const Invocation& invocation, const std::string& node, const Error& why) {
+  const auto cookie = transport::find_cookie(cookie_search(context.world, invocation.globals));
+  Context about{context.world, nullptr, node, true};
+  const auto entry = transport::find_node(node, context.world.registry);
+  transport::ControlTarget target;
+  target.host = host_of(node);
+  target.port = entry ? entry->port : guess_port(context.world, invocation.globals, node);
+  print_diagnostics(about, target, cookie ? *cookie : transport::Cookie{}, why);
+  return kExitUnavailable;
+}
+
 int connect(Context& context, const Invocation& invocation) {
   if (context.client != nullptr) return kExitOk;
   Link link;

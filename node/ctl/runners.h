@@ -24,6 +24,7 @@ int run_set_disk(Context&, const Invocation&);
 // runners_cluster.cpp
 int run_join_cluster(Context&, const Invocation&);
 int run_change_type(Context&, const Invocation&);
+int run_force_boot(Context& context, const Invocation& invocation);
 int run_forget_node(Context&, const Invocation&);
 int run_rename_node(Context&, const Invocation&);
 int run_update_nodes(Context&, const Invocation&);

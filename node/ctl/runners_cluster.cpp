@@ -1,8 +1,12 @@
 // Membership and replicas: what is checked or renamed before the node is asked.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <ostream>
 
+#include "cluster/membership/recovery.h"
+#include "cluster/transport/node_registry.h"
 #include "node/ctl/context.h"
 #include "node/ctl/runners.h"
 
@@ -15,12 +19,47 @@ std::string node_argument(const Context& context, const Invocation& invocation,
   return full_node_name(context.world, invocation.globals, invocation.text(key));
 }
 
+/// What is known of a node of this host whose process does not run.
+struct StoppedNode {
+  membership::StateFile file;
+  membership::LocalState value;
+};
+
+/// Nothing when the node runs, lives on another host, or never ran: the node is to be asked then, and
+/// whoever asks says what is wrong.
+std::optional<StoppedNode> state_of_stopped(Context& context, const Invocation& invocation) {
+  constexpr Millis kAttemptMs = 5'000;
+  if (try_connect(context, invocation, kAttemptMs) || !context.world.data_dir) return std::nullopt;
+  const std::string host = host_of(context.node);
+  if (host != context.world.short_host && host != context.world.long_host) return std::nullopt;
+  if (transport::find_node(context.node, context.world.registry)) return std::nullopt;  // it runs
+  membership::StateFile file(context.world.data_dir(context.node));
+  auto state = file.read();
+  if (!state || !*state) return std::nullopt;
+  return StoppedNode{std::move(file), std::move(**state)};
+}
+
+int forget_offline(Context& context, const Invocation& named, const StoppedNode& node) {
+  const std::string name = named.text("node_to_forget");
+  print_own_banner(context, named);
+  auto may = membership::may_forget_offline(node.value, context.node, name);
+  if (!may) return print_error(context, named, may.error());
+  membership::LocalState next = node.value;
+  if (std::find(next.forget.begin(), next.forget.end(), name) == next.forget.end()) next.forget.push_back(name);
+  if (auto written = node.file.write(next); !written) return print_error(context, named, written.error());
+  if (!named.globals.quiet && !named.globals.silent)
+    context.world.out << fmt::format("  * Data of node {}: {}\n  * It is done when {} starts\n", context.node,
+                                     node.file.path(), context.node);
+  return kExitOk;
+}
+
 }  // namespace
 
 int run_join_cluster(Context& context, const Invocation& invocation) {
   if (invocation.flag("disc") && invocation.flag("ram")) {
-    return usage_error(context, invocation,
-                       "Error (argument validation): The node type must be either disc or ram.");
+    (void)usage_error(context, invocation,
+                      "Error (argument validation): The node type must be either disc or ram.");
+    return kExitData;  // as RabbitMQ 3.10.8
   }
   Invocation named = invocation;
   named.args["node_to_join"] = node_argument(context, invocation, "node");
@@ -43,9 +82,29 @@ int run_change_type(Context& context, const Invocation& invocation) {
   return run_plain(context, named);
 }
 
+int run_force_boot(Context& context, const Invocation& invocation) {
+  const auto state = state_of_stopped(context, invocation);
+  if (!state) return run_plain(context, invocation);
+  if (auto may = membership::may_force_boot(state->value); !may)
+    return print_error(context, invocation, may.error());
+  if (state->value.alone()) return kExitOk;
+  membership::LocalState next = state->value;
+  next.force_boot = true;
+  const auto written = state->file.write(next);
+  return written ? kExitOk : print_error(context, invocation, written.error());
+}
+
+/// A stopped node is told to forget at its next start; the last resort when no majority is left.
 int run_forget_node(Context& context, const Invocation& invocation) {
   Invocation named = invocation;
   named.args["node_to_forget"] = node_argument(context, invocation, "node_to_forget");
+  Command offline = *invocation.command;
+  if (invocation.flag("offline")) {
+    offline.banner = "Removing node {node_to_forget} from the cluster. Warning: queues whose only copy is on "
+                     "it are lost";
+    named.command = &offline;
+    if (const auto state = state_of_stopped(context, invocation)) return forget_offline(context, named, *state);
+  }
   json::object args{{"node", named.args.at("node_to_forget")},
                     {"offline", invocation.flag("offline")},
                     {"timeout_ms", timeout_of(invocation)}};

@@ -89,7 +89,7 @@ bool is_cluster_wide(const std::string& method, const json::object& args) {
   static const std::set<std::string, std::less<>> methods{"list_queues",    "list_connections",
                                                           "list_channels",  "list_consumers",
                                                           "list_nodes",     "list_unresponsive_queues"};
-  return methods.contains(method) && !is_on(args, "local_only") && !is_on(args, "local") && !is_on(args, "offline");
+  return methods.contains(method) && !is_on(args, "local_only") && !is_on(args, "local");
 }
 
 /// The members whose part of a listing is elsewhere: all others, or the home of the one queue that is asked for.

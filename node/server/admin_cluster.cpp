@@ -242,6 +242,18 @@ void rename_nodes(AdminCall& call) {
   call.sink->done(json::object{});
 }
 
+/// For the next start; nothing changes now (cluster/membership/recovery.h).
+void force_boot(AdminCall& call) {
+  membership::LocalState state = call.node.local_state();
+  if (auto may = membership::may_force_boot(state); !may) return call.sink->fail(may.error().code, may.error().text);
+  if (state.alone()) return call.sink->done(json::object{});
+  state.force_boot = true;
+  auto put = call.node.cluster().put_state(std::move(state));
+  if (!put) return call.sink->fail(put.error().code, put.error().text);
+  call.node.cluster().warn("force_boot: the next start goes on without the other members unless a majority answers");
+  call.sink->done(json::object{});
+}
+
 void set_cluster_name(AdminCall& call) {
   // Also a global parameter, as exported definitions have it.
   const std::string name = call.text("name");
@@ -267,8 +279,13 @@ void forget(AdminCall& call) {
       return call.sink->fail(Errc::conflict, "offline_node_no_offline_flag: You are trying to remove a node from an "
                                              "offline node. That is dangerous, but can be done with the --offline "
                                              "flag. Please consult the manual for rabbitmqctl for more information.");
-    return call.sink->fail(Errc::unsupported, "removing_node_from_offline_node: a stopped node cannot change a list "
-                                              "that a majority keeps; start this node and forget the other then");
+    membership::LocalState state = call.node.local_state();
+    auto may = membership::may_forget_offline(state, cluster.self_name(), name);
+    if (!may) return call.sink->fail(may.error().code, may.error().text);
+    if (std::find(state.forget.begin(), state.forget.end(), name) == state.forget.end()) state.forget.push_back(name);
+    auto put = cluster.put_state(std::move(state));
+    if (!put) return call.sink->fail(put.error().code, put.error().text);
+    return call.sink->done(json::object{});
   }
   const Millis probe = call.within(call.node.settings().cluster.status_timeout_ms);
   cluster.ask(name, "cluster_probe", {}, probe,
@@ -278,7 +295,12 @@ void forget(AdminCall& call) {
                 auto member = membership::may_forget(members, node.cluster().self_name(), name, running);
                 if (!member) return sink->fail(member.error().code, member.error().text);
                 if (node.app() == nullptr) return sink->fail(Errc::unavailable, "the broker on this node stops");
-                node.cluster().dismiss(member->node_id, [sink](const Result<void>& removed) {
+                if (auto agreed = node.cluster().majority_runs(); !agreed)
+                  return sink->fail(agreed.error().code, agreed.error().text);
+                node.cluster().dismiss(member->node_id, [&node, sink](const Result<void>& removed) {
+                  if (!removed && removed.error().code == Errc::timeout)
+                    return sink->fail(Errc::timeout, removed.error().text + "; " +
+                                                         membership::way_out(node.cluster().self_name()));
                   if (!removed) return sink->fail(removed.error().code, removed.error().text);
                   sink->done(json::object{});
                 });
@@ -342,6 +364,7 @@ void add_cluster_methods(AdminTable& table) {
   table["change_cluster_node_type"] = {Needs::stopped_app, change_type};
   table["update_cluster_nodes"] = {Needs::stopped_app, update_nodes};
   table["rename_cluster_node"] = {Needs::stopped_app, rename_nodes};
+  table["force_boot"] = {Needs::stopped_app, force_boot};
   table["set_cluster_name"] = {Needs::app, set_cluster_name};
   table["forget_cluster_node"] = {Needs::nothing, forget};
   table["await_online_nodes"] = {Needs::nothing, await_online_nodes};

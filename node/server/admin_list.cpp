@@ -65,7 +65,7 @@ json::object queue_row(AdminCall& call, const broker::Queue& queue) {
 }
 
 void list_queues(AdminCall& call) {
-  if (call.flag("offline")) return done(call);
+  if (call.flag("offline")) return done(call);  // those are listed for members that do not answer
   if (call.args.contains("name")) {  // only this one
     if (auto queue = call.broker().queue(call.vhost(), call.text("name"))) call.sink->row(queue_row(call, *queue));
     return done(call);

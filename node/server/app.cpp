@@ -1,6 +1,8 @@
 #include "node/server/app.h"
 
 #include "base/bytes.h"
+#include "cluster/membership/recovery.h"
+#include "cluster/replica/takeover.h"
 #include "node/amqp/properties.h"
 #include "node/broker/session.h"
 #include "node/server/definitions_path.h"
@@ -72,7 +74,8 @@ void App::start(std::function<void(Result<void>)> done) {
         });
       },
       [this](const std::string& why) {
-        log_.info(LogArea::cluster, "waiting for the cluster's metadata: {}", why);
+        log_.info(LogArea::cluster, "waiting for the cluster's metadata: {}; {}", why,
+                  membership::way_out(settings_.node_name));
       });
 }
 
@@ -114,6 +117,8 @@ Result<void> App::open_group() {
     const auto* member = broker_->catalogue().find_member(id.value);
     return member == nullptr ? std::string() : member->name;
   });
+  if (identity_.taking_over)
+    if (auto taken = replica::take_over(*store_, kMetadataGroup, identity_.self); !taken) return taken;
   if (auto opened = group_->open(); !opened) return opened;
   if (group_->has_group()) return {};
   if (identity_.synced)

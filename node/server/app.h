@@ -28,6 +28,7 @@ struct AppIdentity {
   std::uint64_t incarnation{1};  ///< another one for each start of an app
   bool joins{false};             ///< a cluster's members will send the catalogue: nothing is founded
   bool synced{false};            ///< the store held the group once: without it, it was lost
+  bool taking_over{false};       ///< of a cluster without a majority: the group is this node's alone
   bool ram{false};               ///< keeps everything in memory, and only listens in the group
   bool serves{true};             ///< false: a member without listeners, to vote on its own leaving
   replica::Transport* consensus{nullptr};  ///< null = alone

@@ -59,6 +59,9 @@ class ClusterService final : public membership::OperationsEnv {
   /// Takes a member off the list; `done` when the group has followed, so that it may go.
   void dismiss(const std::string& node_id, std::function<void(Result<void>)> done);
 
+  /// Enough disc nodes are connected for a change to be agreed on. Errors: unavailable, with the way out.
+  Result<void> majority_runs() const;
+
   /// As the catalogue says, or the state file while the app is stopped.
   std::vector<metadata::MemberDef> members() const;
   std::vector<std::string> other_names() const;
@@ -80,12 +83,15 @@ class ClusterService final : public membership::OperationsEnv {
   void stop_quietly(std::function<void()> done) override;
   std::vector<std::string> queues_with_messages() const override;
   void say(const std::string& text) override;
+  void warn(const std::string& text) override;
 
  private:
   void set_peers(const std::vector<metadata::MemberDef>& members);
   void check_then_dial(std::function<void(Result<void>)> done);
   void remember_members();
   void introduce();
+  void leave_behind();
+  void forget_asked();
   void reconcile();
   void watch_peers();
   void arm();

@@ -232,6 +232,7 @@ void Node::launch(StartMode mode) {
   identity.incarnation = state_.incarnation;
   identity.joins = !state_.alone();
   identity.synced = state_.synced;
+  identity.taking_over = state_.taking_over;
   identity.ram = state_.ram;
   identity.serves = mode == StartMode::serve;
   identity.consensus = &cluster_->net().lane(transport::Lane::consensus);

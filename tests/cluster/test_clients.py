@@ -164,7 +164,7 @@ def test_CLU_19_exclusive_queue_of_a_dead_node(bed):
     until(free, "both names are free on n2", 15)
 
 
-@case(weight=6, waits="one of the operations on a queue whose node is down is not refused")
+@case(weight=6)
 def test_CLU_19_queue_whose_node_is_down(bed):
     """A durable queue of a dead node: listed as down, 404 with the node's name; never a false confirm."""
     queue_at(bed, "n3", "away").basic_publish("", "away", "kept", PERSISTENT)

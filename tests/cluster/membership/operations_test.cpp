@@ -26,7 +26,7 @@ struct TestNode final : OperationsEnv {
   int wipes{0}, quiet_starts{0};
   bool crash_before_wipe{false};
   std::vector<std::string> full_queues;
-  std::vector<std::string> said;
+  std::vector<std::string> said, warned;
   Operations operations{*this, {}};
 
   const std::string& self_name() const override { return name; }
@@ -51,6 +51,7 @@ struct TestNode final : OperationsEnv {
   void stop_quietly(std::function<void()> done) override { done(); }
   std::vector<std::string> queues_with_messages() const override { return full_queues; }
   void say(const std::string& text) override { said.push_back(text); }
+  void warn(const std::string& text) override { warned.push_back(text); }
 };
 
 /// The catalogue of each cluster stands for consensus: one list by cluster id.
@@ -292,6 +293,65 @@ TEST_F(OperationsTest, CLU_11_AForgottenNodeIsToldSo) {
   two.operations.check_membership(keep());
   world.run();
   EXPECT_EQ(identifier(), "inconsistent_cluster");
+}
+
+TEST_F(OperationsTest, CLU_14_WhoIsLeftBehindIsToldSoUnlessItsClusterRuns) {
+  auto& one = single("rabbit@n1");
+  auto& two = single("rabbit@n2");
+  auto& three = single("rabbit@n3");
+  join(two, "rabbit@n1");
+  join(three, "rabbit@n1");
+  for (auto* node : {&one, &two}) node->disc.members = three.disc.members;
+  one.disc.synced = one.disc.force_boot = true;
+  one.app = two.app = three.app = false;
+  two.up = three.up = false;
+  const LocalState before = one.disc;
+  one.operations.recover(keep());
+  world.run();
+  ASSERT_TRUE(outcome) << outcome.error().text;
+  EXPECT_EQ(one.warned.size(), 1U);
+  EXPECT_NE(one.disc.cluster_id, before.cluster_id);
+  EXPECT_TRUE(one.disc.taking_over);
+  world.started(one);
+  two.up = true;
+  two.operations.check_membership(keep());
+  world.run();
+  EXPECT_EQ(identifier(), "inconsistent_cluster");
+  EXPECT_NE(outcome.error().text.find("join_cluster rabbit@n1"), std::string::npos);
+  // The others had a majority all along: they do not follow the one that was forced by mistake.
+  three.up = three.app = true;
+  two.operations.check_membership(keep());
+  world.run();
+  EXPECT_TRUE(outcome) << outcome.error().text;
+}
+
+TEST_F(OperationsTest, CLU_14_ForceBootIsForgottenWhenAMajorityAnswers) {
+  auto& one = single("rabbit@n1");
+  auto& two = single("rabbit@n2");
+  join(two, "rabbit@n1");
+  one.disc.members = two.disc.members;
+  one.disc.synced = one.disc.force_boot = true;
+  one.app = false;
+  const std::string cluster = one.disc.cluster_id;
+  one.operations.recover(keep());
+  world.run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(one.disc.cluster_id, cluster);
+  EXPECT_TRUE(!one.disc.force_boot && !one.disc.taking_over && one.warned.empty());
+}
+
+TEST_F(OperationsTest, CLU_11_AStrangerUnderAMembersNameSaysNothing) {
+  auto& one = single("rabbit@n1");
+  auto& two = single("rabbit@n2");
+  join(two, "rabbit@n1");
+  one.disc = LocalState{};
+  one.disc.node_id = world.fresh_id();
+  one.disc.cluster_id = world.fresh_id();
+  one.disc.members = {{member_number(one.disc.node_id), one.disc.node_id, "rabbit@n1", false}};
+  world.started(one);
+  two.operations.check_membership(keep());
+  world.run();
+  EXPECT_EQ(outcome.error().code, Errc::unavailable) << "a wiped node must not keep the others from starting";
 }
 
 TEST_F(OperationsTest, CLU_22_NodesStartedTogetherMakeOneCluster) {
