@@ -210,56 +210,6 @@ void ClusterService::introduce() {
     broker.apply(metadata::PutMember{{self, state().node_id, self_name(), state().ram}}, report);
 }
 
-/// This node took the group over: the others go off the list, and with them the queues that lived there.
-void ClusterService::leave_behind() {
-  if (!state().taking_over) return;
-  auto& broker = node_.member_app()->broker();
-  std::vector<metadata::Command> commands;
-  for (const auto& member : listed(broker.catalogue())) {
-    if (member.node_id == state().node_id) continue;
-    std::size_t queues = 0;
-    for (const auto& [name, vhost] : broker.catalogue().vhosts())
-      for (const auto& [queue_name, queue] : vhost.queues) queues += queue.home == member.id ? 1 : 0;
-    warn(fmt::format("node {} is no member any more; {} queues that lived on it are deleted", member.name, queues));
-    commands.push_back(metadata::RemoveMember{member.id});
-  }
-  std::weak_ptr<char> alive = alive_;
-  const auto finish = [this, alive](const Result<void>& removed) {
-    if (alive.expired() || node_.member_app() == nullptr) return;
-    if (!removed) return warn("cannot take the others off the list: " + removed.error().text + "; again at the next start");
-    membership::LocalState state = this->state();
-    state.taking_over = false;
-    if (auto put = put_state(std::move(state)); !put) return warn(put.error().text);
-    members_changed();
-  };
-  if (commands.empty()) return finish({});
-  broker.apply_all(std::move(commands), finish);
-}
-
-/// Those that forget_cluster_node --offline named while this node was stopped, now that a majority runs.
-void ClusterService::forget_asked() {
-  if (state().forget.empty() || state().taking_over) return;
-  for (const auto& name : state().forget) {
-    const auto known = members();
-    auto member = membership::may_forget(known, self_name(), name, false);
-    if (!member) {
-      warn("forget_cluster_node --offline " + name + ": " + member.error().text);
-      continue;
-    }
-    ask(name, "cluster_probe", {}, node_.settings().cluster.status_timeout_ms,
-        [this, name, id = member->node_id, alive = std::weak_ptr<char>(alive_)](Result<json::value> answer) {
-          if (alive.expired() || node_.app() == nullptr) return;
-          const auto view = answer ? membership::view_from_json(*answer) : Result<membership::NodeView>(answer.error());
-          if (view && view->app_running && view->node_id == id)
-            return warn("forget_cluster_node --offline " + name + ": it runs, and stays a member");
-          dismiss(id, [this, name](const Result<void>& removed) {
-            warn("forget_cluster_node --offline " + name + ": " + (removed ? "done" : removed.error().text));
-          });
-        });
-  }
-  if (auto put = put_state(membership::nothing_asked(state())); !put) warn(put.error().text);
-}
-
 void ClusterService::arm() {
   timer_.expires_after(members().size() > 1 ? kTick : kTickAlone);
   timer_.async_wait([this](boost::system::error_code ec) {
@@ -405,23 +355,6 @@ void ClusterService::dismiss(const std::string& node_id, std::function<void(Resu
         await_removed(raft::NodeId(number),
                       node_.loop().steady_ms() + node_.settings().cluster.metadata_timeout_ms, done);
       });
-}
-
-Result<void> ClusterService::majority_runs() const {
-  std::size_t discs = 0, up = 0;
-  std::string missing;
-  for (const auto& member : members()) {
-    if (member.ram) continue;
-    ++discs;
-    const bool there = member.node_id == state().node_id || net_->up(raft::NodeId(member.id));
-    up += there ? 1 : 0;
-    if (!there) missing += (missing.empty() ? "" : ", ") + member.name;
-  }
-  if (up >= discs / 2 + 1) return {};
-  return make_error(Errc::unavailable,
-                    fmt::format("no_majority: {} of {} disc nodes run, {} are needed to change the list of members; "
-                                "missing: {}. Start them, or {}", up, discs, discs / 2 + 1, missing,
-                                membership::way_out(self_name())));
 }
 
 /// Who left may go only when the group counts on it no longer.
