@@ -45,6 +45,7 @@ const AdminTable& methods() {
     add_access_methods(all);
     add_policy_methods(all);
     add_status_methods(all);
+    add_maintenance_methods(all);
     add_cluster_methods(all);
     add_node_methods(all);
     return all;

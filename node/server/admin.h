@@ -49,6 +49,7 @@ void add_access_methods(AdminTable& table);
 void add_policy_methods(AdminTable& table);
 void add_status_methods(AdminTable& table);
 void add_cluster_methods(AdminTable& table);
+void add_maintenance_methods(AdminTable& table);
 void add_node_methods(AdminTable& table);
 
 /// The row of list_nodes for a member that does not answer, or whose app is stopped.

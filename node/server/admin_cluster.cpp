@@ -75,7 +75,7 @@ json::object brief(Node& node) {
           {"version", json::object{{"rabbitmq_name", "RabbitMQ"}, {"rabbitmq_version", kCompatible},
                                    {"erlang_version", kRuntime}, {"warren_version", kVersion}}},
           {"cpu_cores", static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN))},
-          {"maintenance", "not under maintenance"},
+          {"maintenance", running && node.app()->draining() ? "marked for maintenance" : "not under maintenance"},
           {"alarms", alarms_json(node)},
           {"listeners", listeners_json(node)},
           {"unreachable", running ? unreachable : json::array()}};

@@ -57,7 +57,7 @@ void status(AdminCall& call) {
       {"pid", getpid()}, {"product_name", "Warren"}, {"product_version", kVersion},
       {"rabbitmq_version", kCompatible}, {"erlang_version", kRuntime}, {"crypto_lib_version", "OpenSSL 3"},
       {"uptime", (call.node.loop().wall_ms() - call.node.started_wall_ms()) / 1000},
-      {"is_under_maintenance", false}, {"run_queue", 0},
+      {"is_under_maintenance", call.app != nullptr && call.app->draining()}, {"run_queue", 0},
       {"processes", json::object{{"used", 1}, {"limit", 1}}},
       {"net_ticktime", 60}, {"tags", tags}, {"alarms", alarms_json(call.node)},
       {"listeners", listeners_json(call.node)}, {"data_directory", settings.data_dir},
@@ -119,9 +119,9 @@ void metadata_initialized(AdminCall& call) {
   message(call, "Metadata store on node " + call.node.settings().node_name + " is initialized");
 }
 
-void quorum_critical(AdminCall& call) {
+void mirror_sync_critical(AdminCall& call) {
   message(call, "Node " + call.node.settings().node_name +
-                    " reported no quorum queues with minimum quorum");
+                    " reported no classic mirrored queues without online synchronised mirrors");
 }
 
 void quorum_status(AdminCall& call) {
@@ -282,8 +282,7 @@ void add_status_methods(AdminTable& table) {
   table["check_virtual_hosts"] = {Needs::app, done};
   table["check_certificate_expiration"] = {Needs::nothing, done};
   table["check_if_metadata_store_initialized"] = {Needs::nothing, metadata_initialized};
-  table["check_if_node_is_quorum_critical"] = {Needs::app, quorum_critical};
-  table["check_if_node_is_mirror_sync_critical"] = {Needs::app, quorum_critical};
+  table["check_if_node_is_mirror_sync_critical"] = {Needs::app, mirror_sync_critical};
   table["check_for_quorum_queues_without_an_elected_leader"] = {Needs::app, done};
   table["quorum_status"] = {Needs::app_and_vhost, quorum_status};
   table["set_vm_memory_high_watermark"] = {Needs::app, set_memory_limit};

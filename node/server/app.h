@@ -74,6 +74,11 @@ class App final : public broker::BrokerEnv {
   void publish_log_line(LogLevel level, std::string line);
   void suspend_listeners();
   Result<void> resume_listeners();
+  /// Maintenance, until revive() or the app stops: no listeners, no leaderships, and every client is closed
+  /// (320), evenly over `spread_ms`. Repeat: does nothing.
+  void drain(Millis spread_ms);
+  Result<void> revive();
+  bool draining() const { return drain_.has_value(); }
   ResourceMonitor& monitor() { return monitor_; }
   /// Reads what is due and raises or clears the alarms.
   void check_resources();
@@ -112,9 +117,15 @@ class App final : public broker::BrokerEnv {
   void turn();
   void tick();
   void arm_timer();
+  void tick_drain();
   void finish_stop();
   void close_store();
   void write_checkpoints();
+
+  struct Drain {
+    Millis since, spread_ms;
+    std::size_t clients;
+  };
 
   Loop& loop_;
   const config::Settings& settings_;
@@ -139,6 +150,7 @@ class App final : public broker::BrokerEnv {
   bool stopping_{false};
   bool down_{false};  // the committer has stopped: nothing may be written any more
   int stop_ticks_{0};
+  std::optional<Drain> drain_;
   std::optional<Error> restore_error_;
   std::function<void(Result<void>)> start_done_;
   std::function<void()> stopped_;
