@@ -109,6 +109,7 @@ Result<void> App::open_group() {
   options.ram = identity_.ram;
   options.timeout_ms = settings_.cluster.metadata_timeout_ms;
   options.cluster_settings = settings_.cluster;
+  options.storage_settings = settings_.storage;
   random({reinterpret_cast<char*>(&options.seed), sizeof options.seed});
   group_ = std::make_unique<MetadataGroup>(
       std::move(options), MetadataGroup::Links{loop_, *store_, *committer_, *broker_, identity_.consensus,

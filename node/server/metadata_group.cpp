@@ -29,11 +29,14 @@ replica::ReplicaOptions replica_options(const GroupOptions& options) {
   out.raft.may_vote = !options.ram;
   out.raft.lease_ms = from.lease_ms;
   out.raft.heartbeat_ms = from.peer_heartbeat_ms;
+  out.raft.max_append_bytes = static_cast<std::uint64_t>(from.append_bytes);
   out.raft.quiet = true;
   out.raft.prompt_commit = true;
   out.liveness.heartbeat_ms = from.peer_heartbeat_ms;
   out.liveness.suspect_floor_ms = from.suspect_min_ms;
   out.liveness.suspect_ceiling_ms = from.suspect_max_ms;
+  out.stall_transfer_ms = options.storage_settings.fsync_transfer_ms;
+  out.stall_step_down_ms = options.storage_settings.fsync_deadline_ms;
   out.owns_floors = false;  // queues have theirs in the same store
   out.max_unsent_bytes = static_cast<std::size_t>(from.peer_window);
   out.group.chunk_bytes = static_cast<std::size_t>(from.snapshot_chunk);

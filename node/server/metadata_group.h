@@ -27,6 +27,7 @@ struct GroupOptions {
   bool ram{false};               ///< listens only: never votes, never leads
   Millis timeout_ms{30'000};
   config::ClusterSettings cluster_settings;
+  config::StorageSettings storage_settings;
 };
 
 /// Owner: the loop's thread. Order: construct, open(), then found() or join() unless has_group(), boot().
