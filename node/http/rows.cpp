@@ -102,7 +102,8 @@ json::object connection_json(json::object row) {
   json::value user = column_or_null(row, "user");
   row["user_who_performed_action"] = std::move(user);
   empty_is_null(row, {"ssl_protocol", "ssl_key_exchange", "ssl_cipher", "ssl_hash", "peer_cert_subject",
-                      "peer_cert_issuer", "peer_cert_validity", "user_provided_name"});
+                      "peer_cert_issuer", "peer_cert_validity"});
+  if (text_at(row, "user_provided_name").empty()) row.erase("user_provided_name");
   row.erase("pid");
   return row;
 }

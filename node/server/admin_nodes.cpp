@@ -118,7 +118,7 @@ void list_nodes(AdminCall& call) {
                   {"log_files", strings_json(node.log().places())}, {"db_dir", settings.data_dir},
                   {"config_files", strings_json(node.config().files())},
                   {"cluster_links", cluster_links(node)}, {"contexts", std::move(contexts)},
-                  {"rates_mode", settings.http.rates_mode}, {"being_drained", false}, {"context_switches", 0},
+                  {"rates_mode", settings.http.rates_mode}, {"being_drained", call.app->draining()}, {"context_switches", 0},
                   {"gc_num", 0}, {"io_read_count", 0}, {"io_write_count", 0}, {"io_sync_count", 0},
                   {"mnesia_ram_tx_count", 0}, {"mnesia_disk_tx_count", 0},
                   {"listeners", listeners_json(node)}, {"totals", totals(call.broker())}});

@@ -107,7 +107,9 @@ def test_OBS_03_connections_channels_consumers_of_every_node(bed):
     on_all(bed, lambda n: len(get(bed, n, "channels")) == 2, "two channels")
     on_all(bed, lambda n: len(get(bed, n, "consumers")) == 1, "one consumer")
     for name in ALL:
-        reader, = (row for row in get(bed, name, "connections") if row["user_provided_name"] == "reader")
+        reader = until(lambda n=name: [row for row in get(bed, n, "connections") if row.get("channels") == 1
+                                       and row.get("user_provided_name") == "reader"],
+                       "the reader with its channel", 10 * bed.slow)[0]
         eq((reader["node"], reader["user"], reader["vhost"], reader["channels"]),
            (bed["n3"].node, "guest", "/", 1))
         path = quoted(reader["name"])
@@ -171,7 +173,8 @@ def test_OBS_03_nodes_and_overview(bed):
     for name in ALL:
         queue_at(bed, name, f"q.{name}", 2)
     for name in ALL:
-        rows = by_name(get(bed, name, "nodes"))
+        rows = until(lambda n=name: (lambda r: all("mem_used" in row for row in r.values()) and r)(
+            by_name(get(bed, n, "nodes"))), "the nodes' figures", 10 * bed.slow)
         eq({node: (row["type"], row["running"]) for node, row in rows.items()},
            {bed["n1"].node: ("disc", True), bed["n2"].node: ("disc", True), bed["n3"].node: ("ram", True)})
         for row in rows.values():
@@ -180,7 +183,7 @@ def test_OBS_03_nodes_and_overview(bed):
             eq(row["partitions"], [])
         eq(get(bed, name, f"nodes/{bed['n3'].node}")["type"], "ram")
         check(get(bed, name, f"nodes/{bed['n2'].node}/memory")["memory"]["total"], "the memory of n2")
-        ask(bed, name, "GET", "nodes/rabbit@n9", code=404)
+        ask(bed, name, "GET", "nodes/rabbit@n9", code=500 if bed.oracle else 404)  # it trips over a name it never heard
         ask(bed, name, "GET", "nodes/rabbit@n9/memory", code=404)
         overview = until(lambda n=name: (lambda o: o["queue_totals"].get("messages") == 6 and o)(get(bed, n, "overview")),
                          "the totals", 10 * bed.slow)
@@ -317,6 +320,18 @@ def test_D9_http_with_a_hung_node(bed):
     bed["n3"].resume()
     until(lambda: all(row["running"] for row in get(bed, "n1", "nodes")), "all run", 20)
     until(lambda: len(get(bed, "n2", "queues?columns=messages")[2]) == 1, "its queue answers", 20)
+
+
+@case(env=PLUGIN, alone=True, weight=6, oracle=False)
+def test_D9_a_get_that_came_too_late_takes_nothing(bed):
+    """503 because the home hangs; it wakes and hands the messages out: they go back, although acks were wanted."""
+    queue_at(bed, "n3", "kept", 3)
+    bed["n3"].pause()
+    ask(bed, "n1", "POST", "queues/%2F/kept/get", {"count": 5, "encoding": "auto", "ackmode": "ack_requeue_false"}, code=503)
+    bed["n3"].resume()
+    until(lambda: (lambda q: (q.get("messages_ready"), q["message_stats"]["get"]) == (3, 1))(
+        get(bed, "n2", "queues/%2F/kept")), "handed out once, and back", 10)
+    eq(bed.drain("n2", "kept"), ["0", "1", "2"])
 
 
 @case(env=PLUGIN, alone=True, weight=8, oracle=False)
