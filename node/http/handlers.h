@@ -20,6 +20,8 @@ void list_feature_flags(const CallRef&);
 void check_passes(const CallRef&);
 void check_alarms(const CallRef&);
 void check_local_alarms(const CallRef&);
+void check_quorum_critical(const CallRef&);
+void check_in_service(const CallRef&);
 void check_port_listener(const CallRef&);
 void check_protocol_listener(const CallRef&);
 

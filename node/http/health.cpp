@@ -49,6 +49,19 @@ void check_local_alarms(const CallRef& call) {
   check_alarms_of(call, [&](const std::string& node) { return node == call->node.settings().node_name; });
 }
 
+void check_quorum_critical(const CallRef& call) {
+  call->ask(call->node.settings().node_name, "check_if_node_is_quorum_critical",
+            [call](const Result<json::value>& answer) {
+              if (answer) return check_passes(call);
+              failed(call, answer.error().text, {});
+            });
+}
+
+void check_in_service(const CallRef& call) {
+  if (!call->app().draining()) return check_passes(call);
+  failed(call, "this node is in maintenance mode", {});
+}
+
 void check_port_listener(const CallRef& call) {
   const std::string text = call->at("port");
   int port = 0;

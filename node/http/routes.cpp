@@ -28,10 +28,10 @@ const std::vector<Route>& all_routes() {
       {"GET", "/health/checks/port-listener/:port", kAny, check_port_listener},
       {"GET", "/health/checks/protocol-listener/:protocol", kAny, check_protocol_listener},
       {"GET", "/health/checks/virtual-hosts", kAny, check_passes},
-      {"GET", "/health/checks/node-is-quorum-critical", kAny, check_passes},
+      {"GET", "/health/checks/node-is-quorum-critical", kAny, check_quorum_critical},
       {"GET", "/health/checks/node-is-mirror-sync-critical", kAny, check_passes},
-      {"GET", "/health/checks/is-in-service", kAny, check_passes},
-      {"GET", "/health/checks/ready-to-serve-clients", kAny, check_passes},
+      {"GET", "/health/checks/is-in-service", kAny, check_in_service},
+      {"GET", "/health/checks/ready-to-serve-clients", kAny, check_in_service},
 
       {"GET", "/definitions", kAdmin, get_definitions},
       {"POST", "/definitions", kAdmin, post_definitions},

@@ -228,6 +228,23 @@ def test_OBS_03_work_on_a_queue_of_another_node(bed):
     eq({get(bed, name, "queues/%2F/new")["node"] for name in ALL}, {bed["n1"].node})
 
 
+@case(env=PLUGIN, weight=5, oracle=False)
+def test_RQ_10_http_checks_before_a_node_goes(bed):
+    """503 while the metadata would lose its majority with this node, or while it is drained; else 200."""
+    critical, serves = "health/checks/node-is-quorum-critical", "health/checks/is-in-service"
+    for path in (critical, serves):
+        until(lambda p=path: get(bed, "n1", p) == {"status": "ok"}, path, 10)
+    bed["n3"].kill()
+    until(lambda: ask(bed, "n1", "GET", critical, code=None).status == 503, "n1 is needed", 15)
+    bed.start("n3")
+    until(lambda: ask(bed, "n1", "GET", critical, code=None).status == 200, "n1 may go", 15)
+    bed.ctl("n1", "drain", tool="rabbitmq-upgrade")
+    eq(ask(bed, "n1", "GET", serves, code=503).json["status"], "failed")
+    check(by_name(get(bed, "n2", "nodes"))[bed["n1"].node]["being_drained"], "being_drained, seen from n2")
+    bed.ctl("n1", "revive", tool="rabbitmq-upgrade")
+    get(bed, "n1", serves)
+
+
 # -- dead and hung nodes -------------------------------------------------------------------------------
 
 
