@@ -89,7 +89,7 @@ bool Fence::on_frame(raft::NodeId from, std::string_view frame, Millis now) {
   switch (kind) {
     case Kind::serving:
       peer.serves = true;
-      if (value != 0 && serving_) tell(from, Kind::serving, 0);
+      if (value != 0 && serving_ && !WARREN_MUTANT(39)) tell(from, Kind::serving, 0);
       return true;
     case Kind::left:
       // Should it come back on the same stream, it is another life that knows of no question.

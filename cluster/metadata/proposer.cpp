@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace warren::metadata {
 
@@ -22,7 +23,8 @@ void Proposer::submit(const std::vector<Command>& commands, ProposeDone done, De
   Part part;
   part.commands = commands.size();
   part.done = std::move(done);
-  if (waiting_.size() >= options_.waiting_parts || waiting_bytes_ >= options_.waiting_bytes)
+  const bool full = waiting_.size() >= options_.waiting_parts || waiting_bytes_ >= options_.waiting_bytes;
+  if (full && deadline == Deadline::normal)
     return answer(part, make_error(Errc::exhausted, "too many changes of metadata wait on this node"));
   part.number = next_number_++;
   EncodedPart encoded = encode_part(part.number, commands);
@@ -96,13 +98,22 @@ void Proposer::on_decided(std::uint64_t sequence, std::vector<PartResults> resul
 }
 
 void Proposer::on_skipped_to(std::uint64_t sequence) {
+  std::vector<Part> again;
   while (!sent_.empty() && sent_.front().sequence <= sequence) {
     SentBatch batch = std::move(sent_.front());
     sent_.pop_front();
-    for (Part& part : batch.parts)
-      answer(part, make_error(Errc::unavailable,
-                              "the change was decided while this node was behind; its outcome is unknown"));
+    for (Part& part : batch.parts) {
+      if (part.done && part.deadline == 0 && !WARREN_MUTANT(38))
+        again.push_back(std::move(part));
+      else
+        answer(part, make_error(Errc::unavailable,
+                                "the change was decided while this node was behind; its outcome is unknown"));
+    }
   }
+  if (again.empty()) return;
+  for (const Part& part : again) waiting_bytes_ += part.bytes.size();
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+  link_.want_flush();
 }
 
 void Proposer::on_leadership(const replica::Leadership& now) {

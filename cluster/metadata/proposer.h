@@ -47,6 +47,8 @@ class ProposerLink {
 };
 
 using ProposeDone = std::function<void(std::vector<Result<void>>)>;
+/// none: waits for its results however long it takes. When a snapshot hides them it is brought forward
+/// once more, so it must be commands that may be carried out twice. Never refused because too much waits.
 enum class Deadline : std::uint8_t { normal, none };
 
 /// Owner: the loop's thread. Order: parts are carried out in the order of submit().

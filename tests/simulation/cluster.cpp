@@ -122,6 +122,7 @@ void Cluster::start(Machine& m) {
   m.backlog.clear();
   m.paused_until = 0;
   m.turn_due = false;
+  m.app_stopped = false;
   m.transport = std::make_unique<WireTap>(*this, m);
   if (metadata_) start_metadata(m);
   replica::ReplicaOptions options;
@@ -203,6 +204,8 @@ void Cluster::on_fatal(Machine& m, const Error& error) {
 
 /// It said so and stays away; the operator brings the machine back under a new identity.
 void Cluster::replace(Machine& m) {
+  if (lanes_) lanes_->stopped(m.slot, false);  // streams belong to an identity
+  m.app_stopped = false;
   m.disc.wipe();
   m.damaged = m.rotted = false;
   m.wiped = true;
@@ -213,14 +216,8 @@ void Cluster::replace(Machine& m) {
 void Cluster::stop(Machine& m, bool silent) {
   if (!m.up()) return;
   world_.trace("m{} stops{}", m.slot, silent ? " silently" : "");
-  ++m.life;
-  m.replica.reset();
-  m.metadata.reset();
+  end_life(m);
   if (lanes_) lanes_->stopped(m.slot, silent);
-  m.backlog.clear();
-  m.foreign = false;
-  m.disc.crash();
-  if (m.ram) m.disc.wipe();
   if (silent) return;
   for (auto& other : machines_) {
     if (other.get() == &m || network_.cut(m.slot, other->slot)) continue;
@@ -228,6 +225,16 @@ void Cluster::stop(Machine& m, bool silent) {
       if (o.life == life) on(o, [&o, id] { o.replica->on_peer_down(id); });
     });
   }
+}
+
+void Cluster::end_life(Machine& m) {
+  ++m.life;
+  m.replica.reset();
+  m.metadata.reset();
+  m.backlog.clear();
+  m.foreign = false;
+  m.disc.crash();
+  if (m.ram) m.disc.wipe();
 }
 
 void Cluster::resume(Machine& m) {
@@ -251,6 +258,7 @@ void Cluster::after_step(Machine& m) {
     const raft::Core* core = m.replica->core(group);
     if (!core) continue;
     checker_.observe(m.id, group, *core, false);
+    if (is_metadata(group)) newest_config_ = std::max(newest_config_, core->config_index());
     plot(m, group, *core);
   }
 }

@@ -74,6 +74,7 @@ class Cluster {
     bool foreign{false};  ///< speaks a version of its own until it is restarted
     bool wiped{false};  ///< lost its state: back under another identity, not yet a member again
     bool turn_due{false};
+    bool app_stopped{false};  ///< the process stands, and its streams; nobody hears what comes
     Micros paused_until{0};
     std::deque<std::function<void()>> backlog;
     bool up() const { return replica != nullptr; }
@@ -82,6 +83,7 @@ class Cluster {
 
   void start(Machine& m);
   void stop(Machine& m, bool silent);
+  void end_life(Machine& m);
   /// Runs `what` on a machine: now, or once it wakes; never if it is down.
   template <class F>
   void on(Machine& m, F what) {
@@ -110,6 +112,7 @@ class Cluster {
   void start_metadata(Machine& m);
   void boot_metadata(Machine& m);
   void metadata_loop();
+  void restart_app(Machine& m);
   void check_everywhere(const Machine& from, Index index);
   void demand_metadata(Millis within);
   std::string metadata_unsettled();
@@ -146,6 +149,8 @@ class Cluster {
   bool calm_{false};  ///< no more faults: reads and proposals are checked for success
   bool quiet_{false};  ///< and no more clients of the catalogue
   std::unique_ptr<MetadataGroup> metadata_;  ///< only with its plot
+  bool app_restarts_{false};
+  Index newest_config_{0};  ///< of the catalogue's group, in any log at any time
   std::unique_ptr<Lanes> lanes_;
   raft::Options raft_;
   replica::GroupOptions group_options_;

@@ -85,7 +85,7 @@ Command MetadataNode::random_other() {
   Prng& prng = group_.world.prng;
   const std::string user = pick(prng, "u", 3);
   const std::string vhost = any_vhost(prng);
-  switch (prng.below(14)) {
+  switch (prng.below(15)) {
     case 0:
     case 1:
     case 2: {
@@ -106,8 +106,27 @@ Command MetadataNode::random_other() {
     case 11: return DeletePolicy{vhost, pick(prng, "p", 2), prng.chance(1, 3)};
     case 12: return PutParameter{ParameterDef{prng.chance(1, 2) ? vhost : "", "c", pick(prng, "x", 2),
                                               std::to_string(prng.below(9))}};
+    case 13: return random_operation();
     default: return DeleteParameter{vhost, "c", pick(prng, "x", 2)};
   }
+}
+
+/// Of the operator: members come and go in the catalogue, as join, forget and rename have it.
+Command MetadataNode::random_operation() {
+  Prng& prng = group_.world.prng;
+  const auto& members = keeper_.catalogue().members();
+  if (members.empty() || prng.chance(1, 4)) {
+    ClusterDef def{prng.chance(7, 8) ? std::string(16, 'c') : std::string(16, 'd'), pick(prng, "cluster", 3)};
+    return PutCluster{def};
+  }
+  const MemberDef& member = std::next(members.begin(), static_cast<std::ptrdiff_t>(prng.below(members.size())))->second;
+  if (prng.chance(1, 4)) return RemoveMember{member.id};
+  if (prng.chance(1, 4)) return DropTransient{member.id, prng.chance(1, 2)};
+  MemberDef renamed = member;
+  renamed.name += prng.chance(1, 2) ? "x" : "";
+  if (renamed.name.size() > 20) renamed.name = "rabbit@x";
+  renamed.ram = prng.chance(1, 3);
+  return PutMember{renamed, prng.chance(1, 3) ? members.begin()->first : 0};
 }
 
 }  // namespace warren::simulation

@@ -35,7 +35,7 @@ void Cluster::plan_metadata(Prng& prng) {
       Lanes::Events{
           .awake = [this](int slot) {
             const Machine& m = *machines_[static_cast<std::size_t>(slot)];
-            return m.up() && world_.now() >= m.paused_until;
+            return m.app_stopped || (m.up() && world_.now() >= m.paused_until);
           },
           .id = [this](int slot) { return machines_[static_cast<std::size_t>(slot)]->id; },
           .up = [this](int at, NodeId peer) {
@@ -50,7 +50,20 @@ void Cluster::plan_metadata(Prng& prng) {
             Machine& m = *machines_[static_cast<std::size_t>(at)];
             on(m, [&m, from, frame] { m.metadata->on_frame(from, frame); });
           }});
+  app_restarts_ = prng.chance(1, 2);
   world_.after(100'000, [this] { metadata_loop(); });
+}
+
+/// stop_app and start_app: its streams to the others stand all the while.
+void Cluster::restart_app(Machine& m) {
+  if (calm_ || !m.up() || world_.now() < m.paused_until) return;
+  world_.trace("m{} restarts its app", m.slot);
+  m.metadata->stop();
+  end_life(m);
+  m.app_stopped = true;
+  world_.after(world_.prng.between(1'000, 400'000), [this, &m, life = m.life] {
+    if (life == m.life) start(m);
+  });
 }
 
 void Cluster::start_metadata(Machine& m) {
@@ -59,11 +72,13 @@ void Cluster::start_metadata(Machine& m) {
       [this, &m](NodeId to, std::string frame) {
         Machine* target = by_id(to);
         if (!target || target == &m) return;
-        if (m.foreign) frame[0] = 99;
         lanes_->send(m.slot, target->slot, std::move(frame));
       },
       [&m] { m.turn_due = true; },
-      [this](Index index, const raft::Core& core) { check_discs_hold(metadata_->uid, index, core); },
+      [this](Index index, const raft::Core& core) {
+        // Who answers may not have heard of the membership under which the entry was committed.
+        if (newest_config_ <= index) check_discs_hold(metadata_->uid, index, core);
+      },
       [this, &m](Index index) { check_everywhere(m, index); }};
   m.metadata = std::make_unique<MetadataNode>(*metadata_, m.id, m.incarnation, std::move(links));
 }
@@ -74,9 +89,11 @@ void Cluster::boot_metadata(Machine& m) {
   metadata::MemberDef self{m.id.value, std::string(16, 'x'), fmt::format("rabbit@m{}.{}", m.slot, m.generation), m.ram};
   std::vector<std::uint64_t> former;
   for (int g = 0; g < m.generation; ++g) former.push_back(identity(m.slot, g).value);
-  std::vector<NodeId> members;
-  for (const auto& other : machines_) members.push_back(other->id);
-  m.metadata->boot(self, std::move(former), std::move(members));
+  m.metadata->boot(self, former, [this] {
+    std::vector<NodeId> members;
+    for (const auto& other : machines_) members.push_back(other->id);
+    return members;
+  });
 }
 
 void Cluster::metadata_loop() {
@@ -84,6 +101,7 @@ void Cluster::metadata_loop() {
   const Micros pause = bursts_ && world_.prng.chance(1, 40) ? 2'000'000 : 0;
   world_.after(pause + world_.prng.between(1, 2 * gap), [this] { metadata_loop(); });
   if (quiet_) return;
+  if (app_restarts_ && world_.prng.chance(1, 200)) restart_app(*machines_[world_.prng.below(machines_.size())]);
   Machine& m = *machines_[world_.prng.below(machines_.size())];
   const std::uint64_t count = world_.prng.chance(1, 8) ? 1 + world_.prng.below(8) : 1;
   on(m, [&m, count] {
@@ -112,6 +130,10 @@ std::string Cluster::metadata_unsettled() {
     if (!m->up()) return fmt::format("n{} is down", node.value);
     if (auto busy = m->metadata->busy(); !busy.empty()) return fmt::format("n{} {}", node.value, busy);
     if (m->metadata->applied() < metadata_->truth.last()) return fmt::format("n{} is behind", node.value);
+    for (NodeId other : core.config().members()) {
+      if (other == node || !by_id(other) || m->metadata->waits_for(other)) continue;
+      return fmt::format("n{} would not wait for n{}", node.value, other.value);
+    }
   }
   return "";
 }

@@ -115,21 +115,31 @@ std::unique_ptr<replica::StateMachine> MetadataNode::make_machine() {
   return machine;
 }
 
-void MetadataNode::boot(const metadata::MemberDef& self, std::vector<std::uint64_t> former,
-                        std::vector<NodeId> members) {
+void MetadataNode::boot(const metadata::MemberDef& self, const std::vector<std::uint64_t>& former,
+                        std::function<std::vector<NodeId>()> members) {
   if (std::exchange(booted_, true)) return;
   Commands commands{metadata::PutMember{self, 0}};
   for (const std::uint64_t id : former) commands.push_back(metadata::PutMember{self, id});
   change(commands, [](const Results&) {}, metadata::Deadline::none);
   change({metadata::DropTransient{self_.value, false}},
          [this, members = std::move(members)](const Results& results) {
-           // Decided while it was behind: whatever came before is carried out all the same.
-           if (!results.front()) group_.world.trace("n{} boots: {}", self_.value, results.front().error().text);
+           if (stopped_) return;
+           if (!results.front()) {
+             group_.checker.fail("boot", fmt::format("n{} cannot start: {}", self_.value, results.front().error().text));
+           }
            serves_ = true;
-           fence_.serve(members);
+           fence_.serve(members());
            group_.world.trace("n{} serves clients", self_.value);
          },
          metadata::Deadline::none);
+}
+
+void MetadataNode::stop() {
+  stopped_ = true;
+  serves_ = false;
+  fence_.stop_serving();
+  fence_.release_all();
+  proposer_.fail_all(make_error(Errc::unavailable, "the node stops"));
 }
 
 // ---- changes --------------------------------------------------------------------------------------
@@ -142,6 +152,7 @@ void MetadataNode::change(const Commands& commands, std::function<void(const Res
   change->then = std::move(then);
   change->submitting = true;
   ++open_changes_;
+  if (deadline == metadata::Deadline::none) group_.truth.may_repeat(change->id);
   proposer_.submit(commands, [this, change](Results results) { answered(change, results); }, deadline);
   // Parts are numbered in the order of submit; what is refused at once gets no number.
   if (!change->answered) ++next_part_;
@@ -165,7 +176,7 @@ void MetadataNode::answered(const std::shared_ptr<Change>& change, const Results
     group_.truth.refused(change->id);
     return told(change, results, 0);
   }
-  if (says("is not known") || says("outcome is unknown")) {
+  if (stopped_ || says("is not known") || says("outcome is unknown")) {
     ++group_.lost_answers;
     return told(change, results, 0);
   }
@@ -182,7 +193,7 @@ void MetadataNode::answered(const std::shared_ptr<Change>& change, const Results
   if (!made) return told(change, results, outcome->index);
   fence_.wait(core()->commit_index(), [this, change, results, index = outcome->index] {
     ++group_.fenced;
-    links_.everywhere(index);
+    if (!stopped_) links_.everywhere(index);
     told(change, results, index);
   });
 }

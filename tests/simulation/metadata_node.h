@@ -46,8 +46,11 @@ class MetadataNode final : private metadata::ProposerLink, private metadata::Fen
   std::unique_ptr<replica::StateMachine> make_machine();
   void attach(replica::ReplicaNode& replica) { replica_ = &replica; }
   /// The first things that a node proposes; then it serves. `members`: who is told. Again: nothing.
-  void boot(const metadata::MemberDef& self, std::vector<std::uint64_t> former, std::vector<NodeId> members);
+  void boot(const metadata::MemberDef& self, const std::vector<std::uint64_t>& former,
+            std::function<std::vector<NodeId>()> members);
 
+  /// The app ends in order; callers that wait are told something.
+  void stop();
   void before_turn() { proposer_.flush(); }
   void end_of_turn();
   void tick();
@@ -102,6 +105,7 @@ class MetadataNode final : private metadata::ProposerLink, private metadata::Fen
   metadata::Command random_command();  // metadata_clients.cpp
   metadata::Command random_topology();
   metadata::Command random_other();
+  metadata::Command random_operation();
 
   // ---- metadata::ProposerLink, FenceLink
   void append(Term term, std::string batch, std::function<void(const Error&)> failed) override;
@@ -125,6 +129,7 @@ class MetadataNode final : private metadata::ProposerLink, private metadata::Fen
   CheckedMachine* machine_{nullptr};
   bool booted_{false};
   bool serves_{false};
+  bool stopped_{false};
   bool applying_{false};
   std::vector<const MetadataTruth::Outcome*> confirmed_;
   std::uint32_t next_part_{1};

@@ -42,7 +42,8 @@ void MetadataTruth::entry(Index index, Term term, std::string_view body) {
     for (metadata::BatchPart& part : batch->parts) {
       const PartId id{head.origin, head.incarnation, part.number};
       Outcome outcome{index, term, hash_bytes(body), carry_out(part, uid)};
-      if (!outcomes_.emplace(id, std::move(outcome)).second) {
+      const bool fresh = outcomes_.insert_or_assign(id, std::move(outcome)).second;
+      if (!fresh && !repeatable_.contains(id)) {
         checker_.fail("effective-once", fmt::format("change {} of n{} took effect again at index {}",
                                                     part.number, head.origin, index));
       }

@@ -65,6 +65,8 @@ class MetadataTruth {
   std::uint64_t digest_at(Index index) const;
   /// What became of a change; null while the log does not hold it.
   const Outcome* outcome(const PartId& id) const;
+  /// This one may take effect more than once: the last counts.
+  void may_repeat(const PartId& id) { repeatable_.insert(id); }
   /// A caller was told for certain that this did not happen.
   void refused(const PartId& id);
 
@@ -82,6 +84,7 @@ class MetadataTruth {
   Origins origins_;
   std::map<PartId, Outcome> outcomes_;
   std::set<PartId> refused_;
+  std::set<PartId> repeatable_;
   std::set<metadata::QueueUid> uids_;
   std::vector<std::pair<Index, std::uint64_t>> digests_;
 };

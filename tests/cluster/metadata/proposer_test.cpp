@@ -208,6 +208,43 @@ TEST(Proposer, too_much_waiting_is_refused) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(answers[static_cast<std::size_t>(i)].calls, 1);
 }
 
+TEST(Proposer, a_boot_is_not_refused_because_much_waits) {
+  ProposerOptions options;
+  options.waiting_parts = 1;
+  Group group(1, options);
+  Answer first, boot;
+  group.at(1).proposer.submit({declare("q")}, into(first));
+  group.at(1).proposer.submit({DropTransient{1, false}}, into(boot), Deadline::none);
+  EXPECT_EQ(boot.calls, 0);
+  group.elect(1, 0);
+  group.settle();
+  ASSERT_EQ(boot.calls, 1);
+  EXPECT_TRUE(boot.results.at(0));
+}
+
+TEST(Proposer, what_a_snapshot_hid_is_told_and_a_boot_goes_again) {
+  Group group(3);
+  group.elect(1, 0);
+  Answer change, boot;
+  Member& late = group.at(2);
+  late.proposer.submit({declare("q")}, into(change));
+  late.proposer.submit({DropTransient{2, false}}, into(boot), Deadline::none);
+  late.proposer.flush();
+  ASSERT_TRUE(group.deliver(2, 1));
+  group.commit(10);
+  group.apply(group.at(1), group.committed);
+  group.install(late, group.at(1));
+  ASSERT_EQ(change.calls, 1);
+  EXPECT_EQ(change.results.at(0).error().code, Errc::unavailable);
+  EXPECT_EQ(boot.calls, 0) << "whoever waits without limit wants to see it carried out";
+  group.settle();
+  ASSERT_EQ(boot.calls, 1);
+  EXPECT_TRUE(boot.results.at(0));
+  EXPECT_EQ(change.calls, 1);
+  EXPECT_EQ(late.made["q"], 0) << "it came with the snapshot, not once more";
+  EXPECT_NE(late.catalogue().find_queue("/", "q"), nullptr);
+}
+
 TEST(Proposer, a_full_leader_is_asked_again) {
   Group group(2);
   group.elect(1, 0);

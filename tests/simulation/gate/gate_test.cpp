@@ -51,6 +51,8 @@ constexpr Mutant kMutants[] = {
     {35, "a change under way is said not to have happened", Plot::metadata},
     {36, "a leader gives out a uid twice", Plot::metadata},
     {37, "a snapshot leaves out bindings of queues declared anew", Plot::metadata, 414},
+    {38, "a snapshot that hides a boot makes it fail", Plot::metadata},
+    {39, "who serves does not tell a member that comes", Plot::metadata},
     {22, "the floor runs ahead of the durable checkpoint"},
 };
 
