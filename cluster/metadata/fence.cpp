@@ -27,8 +27,11 @@ void Fence::tell(raft::NodeId to, Kind kind, std::uint64_t value) {
 
 void Fence::serve(const std::vector<raft::NodeId>& members) {
   serving_ = true;
-  for (const raft::NodeId member : members)
-    if (member != self_) tell(member, Kind::serving, 1);
+  for (const raft::NodeId member : members) {
+    if (member == self_) continue;
+    peers_.try_emplace(member);  // hears it when we leave
+    tell(member, Kind::serving, 1);
+  }
 }
 
 void Fence::stop_serving() {
@@ -88,6 +91,8 @@ bool Fence::on_frame(raft::NodeId from, std::string_view frame, Millis now) {
   Peer& peer = peers_[from];
   switch (kind) {
     case Kind::serving:
+      // Perhaps of a new life on the same stream, which knows of no question and of no answer.
+      if (value != 0) peer = Peer{.wanted = peer.wanted};
       peer.serves = true;
       if (value != 0 && serving_ && !WARREN_MUTANT(39)) tell(from, Kind::serving, 0);
       return true;
@@ -95,7 +100,11 @@ bool Fence::on_frame(raft::NodeId from, std::string_view frame, Millis now) {
       // Should it come back on the same stream, it is another life that knows of no question.
       peer = Peer{};
       return true;
-    case Kind::question: peer.wanted = std::max(peer.wanted, value); return true;
+    case Kind::question:
+      peer.wanted = std::max(peer.wanted, value);
+      // Told already, but perhaps to its former life: then it waits for the answer.
+      if (value != 0) peer.told = std::min(peer.told, value - 1);
+      return true;
     case Kind::carried:
       // Progress, though perhaps not all that was asked: patience begins anew.
       if (value > peer.carried) peer.asked_ms = now;
@@ -108,7 +117,9 @@ bool Fence::on_frame(raft::NodeId from, std::string_view frame, Millis now) {
 
 void Fence::on_peer_up(raft::NodeId peer) {
   peers_.erase(peer);
-  if (serving_) tell(peer, Kind::serving, 1);
+  if (!serving_) return;
+  peers_.try_emplace(peer);
+  tell(peer, Kind::serving, 1);
 }
 
 }  // namespace warren::metadata

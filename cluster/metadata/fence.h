@@ -80,7 +80,7 @@ class Fence {
   Millis patience_ms_;
   FenceLink& link_;
   bool serving_{false};
-  std::map<raft::NodeId, Peer> peers_;  // those whose stream stands, and that were heard
+  std::map<raft::NodeId, Peer> peers_;  // that were heard or told on the stream that stands
   std::deque<Waiter> waiting_;          // ascending by index
 };
 

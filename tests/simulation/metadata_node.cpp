@@ -244,7 +244,10 @@ void MetadataNode::send(NodeId to, std::string frame) {
 
 void MetadataNode::on_frame(NodeId from, const std::string& frame) {
   const bool of_fence = metadata::Fence::is_frame(frame) && fence_.on_frame(from, frame, steady_ms());
-  if (of_fence && kind_of(frame) == kServing) peers_[from].serves = true;
+  if (of_fence && kind_of(frame) == kServing) {
+    if (value_of(frame) != 0) peers_[from] = {};  // perhaps a new life: it knows of no question
+    peers_[from].serves = true;
+  }
   if (of_fence && kind_of(frame) == kLeft) peers_[from] = {};
   if (of_fence && kind_of(frame) == kCarried) {
     PeerView& peer = peers_[from];

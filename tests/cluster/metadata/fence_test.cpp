@@ -219,6 +219,60 @@ TEST(Fence, who_comes_back_is_waited_for_again) {
   EXPECT_THAT(told.all, ElementsAre(1, 2));
 }
 
+/// stop_app and start_app without a word, on a stream that stands: found by the simulator.
+TEST(Fence, a_new_life_owes_no_answer_of_the_former) {
+  World world(2);
+  Told told;
+  world.apply(1, 5);
+  world[1].wait(5, told.as(1));
+  world.turn(1);
+  world.wires.clear();  // nobody heard the question
+  world.now += kPatience;
+  world.settle();
+  EXPECT_THAT(told.all, ElementsAre(1)) << "it lags";
+  world.node(2).fence = std::make_unique<Fence>(raft::NodeId(2), kPatience, world.node(2));
+  world.serve(2);
+  world.settle();
+  world.apply(1, 6);
+  world[1].wait(6, told.as(2));
+  world.settle();
+  EXPECT_THAT(told.all, ElementsAre(1)) << "and is waited for again";
+  world.apply(2, 6);
+  world.settle();
+  EXPECT_THAT(told.all, ElementsAre(1, 2));
+}
+
+TEST(Fence, a_new_life_is_told_what_the_former_knew) {
+  World world(2);
+  Told told;
+  world.apply(1, 9);
+  world.apply(2, 9);
+  world[2].wait(9, told.as(1));
+  world.settle();
+  EXPECT_THAT(told.all, ElementsAre(1));
+  world.node(2).fence = std::make_unique<Fence>(raft::NodeId(2), kPatience, world.node(2));
+  world.serve(2);
+  world.settle();
+  world.apply(2, 7);
+  world[2].wait(7, told.as(2));
+  world.settle();
+  EXPECT_THAT(told.all, ElementsAre(1, 2));
+}
+
+TEST(Fence, who_leaves_says_so_also_to_those_it_never_heard) {
+  World world(3);
+  world.node(3).fence = std::make_unique<Fence>(raft::NodeId(3), kPatience, world.node(3));
+  world.serve(3);
+  world[3].stop_serving();
+  world.settle();
+  Told told;
+  world.apply(1, 5);
+  world.apply(2, 5);
+  world[1].wait(5, told.as(1));
+  world.settle();
+  EXPECT_THAT(told.all, ElementsAre(1));
+}
+
 TEST(Fence, asks_again_over_a_new_stream) {
   World world(3);
   Told told;
