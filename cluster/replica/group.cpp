@@ -140,7 +140,7 @@ Result<bool> Group::drain(Turn& turn, Millis now) {
     if (auto done = stage(order, turn); !done) return done.error();
   }
   for (const raft::SnapshotOrder& order : out.snapshots) {
-    transfers_.insert_or_assign(order.to, Transfer{next_transfer_++, now, 0, {}, {}, false});
+    transfers_.insert_or_assign(order.to, Transfer{next_transfer_++, now});
   }
   for (const raft::ReadAnswer& answer : out.reads) on_read_answer(answer, now);
   if (auto done = apply_ready(); !done) return done.error();

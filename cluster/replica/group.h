@@ -32,6 +32,7 @@ struct GroupOptions {
   std::uint64_t transfer_bytes{32ULL << 20};  ///< of all snapshots this node sends, in memory
   Millis chunk_resend_ms{300};
   Millis transfer_give_up_ms{10'000};
+  Millis transfer_silence_ms{1'000};  ///< who says nothing for this long holds no memory meanwhile
   Millis read_retry_ms{250};  ///< an answer to a read may be lost with its stream: ask again
 };
 
@@ -122,15 +123,18 @@ class Group final : public raft::LogSizes {
   struct Piece {
     raft::Slice body;
     bool last;
+    std::string position;  ///< where it begins
     Millis sent_ms{0};
     std::shared_ptr<void> budget;
   };
   struct Transfer {
     std::uint64_t id;
     Millis progress_ms;
-    std::uint64_t first{0};  ///< number of pieces.front(); all before are on the other disc
-    std::vector<Piece> pieces;
-    std::string position;  ///< where the next piece begins
+    std::uint64_t first{0};    ///< number of pieces.front(); all before are on the other disc
+    std::uint64_t stored{0};   ///< pieces that the other side says it has
+    std::uint64_t read_to{0};  ///< number behind the last piece that was ever read
+    std::vector<Piece> pieces{};
+    std::string position{};  ///< where the next piece begins
     bool all_read{false};
   };
 
@@ -163,6 +167,8 @@ class Group final : public raft::LogSizes {
   Result<void> stage(raft::ChunkOrder& order, Turn& turn);
   Result<void> drive_transfers(Turn& turn, Millis now);
   Result<void> read_pieces(Transfer& transfer);
+  void put_back(Transfer& transfer);
+  void drop_stored(Transfer& transfer);
   void on_snapshot_reply(const raft::Message& m, const raft::SnapshotReply& reply, Millis now);
 
   GroupContext& context_;

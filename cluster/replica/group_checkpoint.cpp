@@ -3,6 +3,7 @@
 #include "cluster/replica/group.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace warren::replica {
 
@@ -121,6 +122,10 @@ Result<void> Group::drive_transfers(Turn& turn, Millis now) {
   // The rows on disc must stand at the base exactly.
   if (checkpoint_inflight_) return {};
   for (auto& [to, transfer] : transfers_) {
+    if (now - context_.liveness.heard_ms(to) >= options.transfer_silence_ms) {
+      put_back(transfer);  // others may need the room; what is on the other's disc stays there
+      continue;
+    }
     if (auto read = read_pieces(transfer); !read) return read;
     if (transfer.pieces.empty()) transfer.progress_ms = now;  // waits for its turn, not for the peer
     bool resend = !transfer.pieces.empty() && transfer.pieces.front().sent_ms != 0 &&
@@ -149,7 +154,7 @@ Result<void> Group::read_pieces(Transfer& transfer) {
                             durable_live_ ? *durable_live_ : kNothing, transfer.position,
                             options.chunk_bytes);
     if (!piece) return piece.error();
-    transfer.position = std::move(piece->next);
+    std::string begin = std::exchange(transfer.position, std::move(piece->next));
     transfer.all_read = transfer.position.empty();
     std::uint64_t bytes = piece->body.size();
     context_.transfer_bytes += bytes;
@@ -157,9 +162,19 @@ Result<void> Group::read_pieces(Transfer& transfer) {
       *total -= bytes;
     });
     transfer.pieces.push_back(
-        {raft::Slice::of(std::move(piece->body)), transfer.all_read, 0, std::move(budget)});
+        {raft::Slice::of(std::move(piece->body)), transfer.all_read, std::move(begin), 0, std::move(budget)});
+    transfer.read_to = std::max(transfer.read_to, transfer.first + transfer.pieces.size());
+    drop_stored(transfer);  // read again after put_back()
   }
   return {};
+}
+
+/// Pieces are read again, the same: while a transfer goes on there is no checkpoint.
+void Group::put_back(Transfer& transfer) {
+  if (transfer.pieces.empty()) return;
+  transfer.position = std::move(transfer.pieces.front().position);
+  transfer.all_read = false;
+  transfer.pieces.clear();
 }
 
 void Group::on_snapshot_reply(const raft::Message& m, const raft::SnapshotReply& reply, Millis now) {
@@ -167,19 +182,24 @@ void Group::on_snapshot_reply(const raft::Message& m, const raft::SnapshotReply&
   if (found == transfers_.end() || m.term != core_->term()) return;
   Transfer& transfer = found->second;
   if (reply.transfer != transfer.id) return;
-  if (reply.next > transfer.first && reply.next - transfer.first <= transfer.pieces.size()) {
-    // The last piece stays: only the acknowledgement of the whole ends a transfer.
-    std::uint64_t stored = reply.next - transfer.first;
-    if (stored == transfer.pieces.size() && transfer.pieces.back().last) --stored;
-    if (stored == 0) return;
-    transfer.pieces.erase(transfer.pieces.begin(),
-                          transfer.pieces.begin() + static_cast<std::ptrdiff_t>(stored));
-    transfer.first += stored;
+  if (reply.next > transfer.first && reply.next <= transfer.read_to) {
+    if (reply.next <= transfer.stored) return;
+    transfer.stored = reply.next;
     transfer.progress_ms = now;
+    drop_stored(transfer);
   } else if (reply.next == 0 && transfer.first > 0) {
     // The other side forgot what it had.
-    transfer = Transfer{next_transfer_++, transfer.progress_ms, 0, {}, {}, false};
+    transfer = Transfer{next_transfer_++, transfer.progress_ms};
   }
+}
+
+/// Drops what is on the other disc. The last piece stays: only the acknowledgement of the whole ends a transfer.
+void Group::drop_stored(Transfer& transfer) {
+  if (transfer.pieces.empty() || transfer.stored <= transfer.first) return;
+  std::uint64_t count = std::min<std::uint64_t>(transfer.stored - transfer.first, transfer.pieces.size());
+  if (count == transfer.pieces.size() && transfer.pieces.back().last) --count;
+  transfer.pieces.erase(transfer.pieces.begin(), transfer.pieces.begin() + static_cast<std::ptrdiff_t>(count));
+  transfer.first += count;
 }
 
 }  // namespace warren::replica

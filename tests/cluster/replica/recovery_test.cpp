@@ -1,6 +1,8 @@
 // Members that come back, are brought in, and read from where they are.
 #include "bench_nodes.h"
 
+#include <set>
+
 namespace warren::replica::testing {
 namespace {
 
@@ -98,6 +100,48 @@ TEST_F(RecoveryTest, TheLeaderRemovesItself) {
   EXPECT_NE(nodes.leader(7), old_leader);
   propose(nodes, 3);
   EXPECT_EQ(nodes.machine(nodes.leader(7), 7).items.size(), 3u);
+}
+
+/// Found by the simulator (seed 6010321): who died in the middle of its snapshot held all the room for pieces,
+/// and another member waited until its transfer was given up.
+TEST_F(RecoveryTest, WhoFallsSilentHoldsNoRoomForPieces) {
+  ReplicaOptions options = small_snapshots();
+  options.group.transfer_bytes = 2 * options.group.chunk_bytes;
+  Nodes nodes(3, options);
+  nodes.found(7, 1);
+  nodes.run(3'000);
+  propose(nodes, 100);
+  bool silent = false;
+  nodes.lose = [&](const Nodes::InFlight& f) {
+    if (f.to != NodeId(2) && f.from != NodeId(2)) return false;
+    auto frame = decode_frame(f.frame);
+    EXPECT_TRUE(frame);
+    for (auto& m : frame->messages) {
+      const auto* chunk = std::get_if<raft::SnapshotChunk>(&m.message.payload);
+      silent |= chunk != nullptr && chunk->number > 4;
+    }
+    return silent;
+  };
+  ASSERT_TRUE(nodes.replica(2).join(7, std::make_unique<ListMachine>()));
+  change(nodes, ids({1}), ids({2}));
+  ASSERT_TRUE(silent);
+  ASSERT_TRUE(nodes.replica(3).join(7, std::make_unique<ListMachine>()));
+  change(nodes, ids({1}), ids({2, 3}));
+  nodes.run(3'000);
+  EXPECT_EQ(nodes.machine(3, 7).items.size(), 100u);
+  EXPECT_LT(nodes.machine(2, 7).items.size(), 100u);
+  // Back again, it goes on where it was.
+  std::set<std::uint64_t> again;
+  nodes.lose = [&](const Nodes::InFlight& f) {
+    auto frame = decode_frame(f.frame);
+    EXPECT_TRUE(frame);
+    for (auto& m : frame->messages)
+      if (const auto* chunk = std::get_if<raft::SnapshotChunk>(&m.message.payload)) again.insert(chunk->number);
+    return false;
+  };
+  nodes.run(3'000);
+  EXPECT_EQ(nodes.machine(2, 7).items.size(), 100u);
+  EXPECT_FALSE(again.contains(0));
 }
 
 /// Several pieces travel at once, some are lost, the receiver dies in the middle: nothing it has
