@@ -1,6 +1,7 @@
 #include "cluster/membership/discovery.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -21,8 +22,25 @@ std::vector<std::string> peers_to_ask(const std::vector<std::string>& configured
   return {names.begin(), names.end()};
 }
 
+std::vector<std::string> peers_on_hosts(const std::vector<std::string>& hosts, const std::string& self) {
+  const std::size_t at = self.find('@');
+  const std::string prefix = self.substr(0, at == std::string::npos ? self.size() : at) + "@";
+  const bool long_names = at != std::string::npos && self.find('.', at) != std::string::npos;
+  std::set<std::string> names;
+  for (std::string host : hosts) {
+    if (!host.empty() && host.back() == '.') host.pop_back();
+    if (!long_names) host = host.substr(0, host.find('.'));
+    if (!host.empty()) names.insert(prefix + host);
+  }
+  return {names.begin(), names.end()};
+}
+
+bool complete(const std::vector<std::string>& found, const std::string& self, std::size_t size_hint) {
+  return found.size() >= size_hint && std::find(found.begin(), found.end(), self) != found.end();
+}
+
 DiscoveryStep next_discovery_step(const std::vector<std::string>& configured, const std::string& self,
-                                  bool ram, const std::vector<PeerAnswer>& answers) {
+                                  bool ram, const std::vector<PeerAnswer>& answers, bool may_found) {
   const std::string founder = founder_of(configured, self);
   const PeerAnswer* best = nullptr;
   for (const auto& answer : answers) {
@@ -31,8 +49,10 @@ DiscoveryStep next_discovery_step(const std::vector<std::string>& configured, co
       best = &answer;
   }
   if (best != nullptr) return {DiscoveryStep::Kind::join, best->name, "joins the cluster of " + best->name};
-  if (self == founder && !ram) return {DiscoveryStep::Kind::found, {}, "founds the cluster"};
-  std::string waiting = fmt::format("waits for a cluster among its peers (to be founded by {})", founder);
+  if (self == founder && !ram && may_found) return {DiscoveryStep::Kind::found, {}, "founds the cluster"};
+  std::string waiting = may_found ? fmt::format("waits for a cluster among its peers (to be founded by {})", founder)
+                                  : fmt::format("waits until it and all others are found; so far {}",
+                                                configured.empty() ? "nobody" : fmt::format("{}", fmt::join(configured, ", ")));
   for (const auto& answer : answers)
     waiting += fmt::format("; {}: {}", answer.name,
                            !answer.view ? answer.failure

@@ -31,10 +31,18 @@ struct DiscoveryStep {
 /// Whom to ask: the configured names without our own, each once.
 std::vector<std::string> peers_to_ask(const std::vector<std::string>& configured, const std::string& self);
 
-/// What to do after one round of answers (in any order).
+/// What to do after one round of answers (in any order). `may_found`: the list of names is complete.
 /// Order of preference among clusters found: the founder's, else the one of the first by name.
 DiscoveryStep next_discovery_step(const std::vector<std::string>& configured, const std::string& self,
-                                  bool ram, const std::vector<PeerAnswer>& answers);
+                                  bool ram, const std::vector<PeerAnswer>& answers, bool may_found = true);
+
+/// The nodes on the hosts that the addresses of a seed name lead back to (CLU-21, `dns`): each has our
+/// own node's first part, and a host name as long as ours. Ascending, each once.
+std::vector<std::string> peers_on_hosts(const std::vector<std::string>& hosts, const std::string& self);
+
+/// A list that grows while nodes come up (DNS) is complete for founding when it names this node and as many
+/// as the cluster is to have.
+bool complete(const std::vector<std::string>& found, const std::string& self, std::size_t size_hint);
 
 /// Two clusters among the peers' answers: a text that names both, or nothing.
 std::optional<std::string> split_clusters(const std::vector<PeerAnswer>& answers);

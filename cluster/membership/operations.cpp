@@ -258,39 +258,55 @@ void Operations::update_nodes(const std::string& seed, Done done) {
 }
 
 void Operations::form(const std::vector<std::string>& configured, bool ram, Done done) {
-  if (env_.state().founded()) return done(std::string());
-  done = begin("first start", std::move(done));
-  if (!done) return;
-  if (ram && configured.empty())
+  if (!env_.state().founded() && ram && configured.empty())
     return done(make_error(Errc::invalid_argument,
                            "cannot_create_standalone_ram_node: a RAM node needs a cluster to join at its first "
                            "start; configure peers, or start it as a disc node and join"));
-  form_round(configured, ram, options_.retries, std::move(done));
+  form(PeerSource{[configured](const PeerSource::Found& found) { found(configured); }}, ram, std::move(done));
 }
 
-void Operations::form_round(std::vector<std::string> configured, bool ram, std::int64_t left, Done done) {
-  probe(peers_to_ask(configured, env_.self_name()), [=, this](Views answers) {
-    if (auto split = split_clusters(answers)) return done(make_error(Errc::conflict, *split));
-    const auto step = next_discovery_step(configured, env_.self_name(), ram, answers);
-    env_.say("peer discovery: this node " + step.text);
-    if (step.kind == DiscoveryStep::Kind::found) {
-      LocalState state = env_.state();
-      state.cluster_id = env_.new_id();
-      state.cluster_name = env_.self_name();
-      state.members = {{member_number(state.node_id), state.node_id, env_.self_name(), false}};
-      if (auto put = env_.put_state(std::move(state)); !put) return done(put.error());
-      return done(std::string());
+void Operations::form(PeerSource source, bool ram, Done done) {
+  if (env_.state().founded()) return done(std::string());
+  done = begin("first start", std::move(done));
+  if (!done) return;
+  form_round(std::make_shared<const PeerSource>(std::move(source)), ram, options_.retries, std::move(done));
+}
+
+void Operations::form_round(std::shared_ptr<const PeerSource> source, bool ram, std::int64_t left, Done done) {
+  const auto again = [=, this](const std::string& why) {
+    if (left == 0) return done(make_error(Errc::unavailable, "peer discovery gave up: this node " + why));
+    env_.after(options_.retry_ms, [=, this] { form_round(source, ram, left < 0 ? left : left - 1, done); });
+  };
+  source->find([=, this](Result<std::vector<std::string>> names) {
+    if (!names && names.error().code == Errc::invalid_argument) return done(names.error());
+    if (!names) {
+      env_.say("peer discovery: " + names.error().text);
+      return again("found no peers: " + names.error().text);
     }
-    const auto again = [=, this](const std::string& why) {
-      if (left == 0)
-        return done(make_error(Errc::unavailable, "peer discovery gave up: this node " + why));
-      env_.after(options_.retry_ms, [=, this] { form_round(configured, ram, left < 0 ? left : left - 1, done); });
-    };
-    if (step.kind == DiscoveryStep::Kind::wait) return again(step.text);
-    enter(step.target, ram, {}, [=](Result<std::string> entered) {
-      if (entered) return done(std::string());
-      again("could not join " + step.target + ": " + entered.error().text);
+    const bool may_found = !source->grows || complete(*names, env_.self_name(), source->size_hint);
+    probe(peers_to_ask(*names, env_.self_name()), [=, this, known = *names](const Views& answers) {
+      form_step(known, may_found, ram, answers, again, done);
     });
+  });
+}
+
+void Operations::form_step(const std::vector<std::string>& names, bool may_found, bool ram, const Views& answers,
+                           const std::function<void(const std::string&)>& again, const Done& done) {
+  if (auto split = split_clusters(answers)) return done(make_error(Errc::conflict, *split));
+  const auto step = next_discovery_step(names, env_.self_name(), ram, answers, may_found);
+  env_.say("peer discovery: this node " + step.text);
+  if (step.kind == DiscoveryStep::Kind::found) {
+    LocalState state = env_.state();
+    state.cluster_id = env_.new_id();
+    state.cluster_name = env_.self_name();
+    state.members = {{member_number(state.node_id), state.node_id, env_.self_name(), false}};
+    if (auto put = env_.put_state(std::move(state)); !put) return done(put.error());
+    return done(std::string());
+  }
+  if (step.kind == DiscoveryStep::Kind::wait) return again(step.text);
+  enter(step.target, ram, {}, [=](Result<std::string> entered) {
+    if (entered) return done(std::string());
+    again("could not join " + step.target + ": " + entered.error().text);
   });
 }
 

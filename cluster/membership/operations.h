@@ -51,6 +51,14 @@ struct OperationsOptions {
   std::int64_t retries{10};  ///< rounds of the first start; negative = for ever
 };
 
+/// Where the names of a first start's peers come from: asked anew for every round.
+struct PeerSource {
+  using Found = std::function<void(Result<std::vector<std::string>>)>;
+  std::function<void(Found)> find;
+  bool grows{false};         ///< names may be missing at first (DNS): see complete()
+  std::size_t size_hint{0};  ///< so many there are to be; 0 = unknown
+};
+
 /// Owner: the node's loop.
 class Operations {
  public:
@@ -65,6 +73,7 @@ class Operations {
   void update_nodes(const std::string& seed, Done done);
   /// First start: founds or joins according to the configured peers; nothing when already in a cluster.
   void form(const std::vector<std::string>& configured, bool ram, Done done);
+  void form(PeerSource source, bool ram, Done done);
   /// Carries out what force_boot or forget_cluster_node --offline asked of this start: asks the others
   /// whether it is needed, and if so makes the state that of a node that goes on alone.
   void recover(Done done);
@@ -86,7 +95,9 @@ class Operations {
   Result<void> become(LocalState state);
   Result<void> start_anew();
   void change_type_through(const std::string& through, bool to_ram, Done done);
-  void form_round(std::vector<std::string> configured, bool ram, std::int64_t left, Done done);
+  void form_round(std::shared_ptr<const PeerSource> source, bool ram, std::int64_t left, Done done);
+  void form_step(const std::vector<std::string>& names, bool may_found, bool ram, const Views& answers,
+                 const std::function<void(const std::string&)>& again, const Done& done);
   std::vector<std::string> others() const;
 
   OperationsEnv& env_;

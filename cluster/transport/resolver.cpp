@@ -120,4 +120,19 @@ Result<std::vector<std::string>> resolve_host(const std::string& host) {
   return addresses;
 }
 
+Result<std::string> name_of_address(const std::string& address) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(address.c_str(), nullptr, &hints, &found) != 0)
+    return make_error(Errc::not_found, address + " is no IP address");
+  char name[NI_MAXHOST] = {};
+  const int failed = ::getnameinfo(found->ai_addr, found->ai_addrlen, name, sizeof name, nullptr, 0, NI_NAMEREQD);
+  ::freeaddrinfo(found);
+  if (failed != 0)
+    return make_error(Errc::not_found,
+                      fmt::format("address {} leads back to no name: {}", address, ::gai_strerror(failed)));
+  return std::string(name);
+}
+
 }  // namespace warren::transport

@@ -15,6 +15,9 @@ namespace warren::transport {
 /// Errors: not_found naming host, reason and remedy.
 Result<std::vector<std::string>> resolve_host(const std::string& host);
 
+/// The first name of a numeric address, by the system's reverse look-up. Blocks. Errors: not_found.
+Result<std::string> name_of_address(const std::string& address);
+
 /// True for addresses of one of this host's own interfaces.
 bool is_own_address(const std::string& address);
 

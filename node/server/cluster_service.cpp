@@ -110,13 +110,15 @@ void ClusterService::before_app(std::function<void(Result<void>)> done) {
     if (auto put = put_state(std::move(clean)); !put) return done(put);
   }
   const auto& settings = node_.settings().cluster;
-  operations_.form(settings.peers, settings.ram_node, [this, done = std::move(done)](Result<std::string> formed) {
+  const auto formed = [this, done = std::move(done)](Result<std::string> formed) {
     if (!formed) return done(formed.error());
     operations_.recover([this, done](Result<std::string> recovered) {
       if (!recovered) return done(recovered.error());
       check_then_dial(done);
     });
-  });
+  };
+  if (settings.discovery == "dns") return operations_.form(dns_peers(), settings.ram_node, formed);
+  operations_.form(settings.peers, settings.ram_node, formed);
 }
 
 /// A node that was forgotten learns it before it does anything in a cluster's name.

@@ -6,6 +6,7 @@
 #include "cluster/membership/operations.h"
 #include "cluster/transport/peer_caller.h"
 #include "cluster/transport/peer_net.h"
+#include "cluster/transport/resolver.h"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -86,6 +87,7 @@ class ClusterService final : public membership::OperationsEnv {
   void warn(const std::string& text) override;
 
  private:
+  membership::PeerSource dns_peers();
   void set_peers(const std::vector<metadata::MemberDef>& members);
   void check_then_dial(std::function<void(Result<void>)> done);
   void remember_members();
@@ -101,6 +103,7 @@ class ClusterService final : public membership::OperationsEnv {
   membership::Operations operations_;
   std::unique_ptr<transport::PeerNet> net_;
   std::unique_ptr<transport::PeerCaller> caller_;
+  transport::Workers workers_;  ///< for names of a first start
   boost::asio::steady_timer timer_;
   bool ticking_{false};
   struct Absence {

@@ -3,6 +3,7 @@
 """
 
 import itertools
+import shutil
 
 from harness import case, check, eq, until
 from traffic import PERSISTENT
@@ -10,6 +11,11 @@ from traffic import PERSISTENT
 ALL = ("n1", "n2", "n3")
 DISCOVERY = "cluster_formation.peer_discovery_backend = classic_config\n" + "".join(
     f"cluster_formation.classic_config.nodes.{number} = rabbit@n{number}\n" for number in (1, 2, 3))
+DNS = """cluster_formation.peer_discovery_backend = dns
+cluster_formation.dns.hostname = rabbits
+cluster_formation.target_cluster_size_hint = 3
+cluster_formation.discovery_retry_limit = 100
+"""
 
 
 def one_cluster(bed, timeout=30):
@@ -79,11 +85,19 @@ def test_CLU_21_discovery_makes_one_cluster(bed):
     eq([row["name"] for row in bed.rows("n3", "list_queues", "name")], ["kept"])
 
 
+@case(conf=DISCOVERY, joined=False, start=False, weight=15, oracle=False)
+def test_CLU_22_four_first_boots_make_four_clusters(bed):
+    first_boots(bed, 4)
+
+
 @case(conf=DISCOVERY, joined=False, start=False, long=True, weight=120, oracle=False)
 def test_CLU_22_twenty_first_boots_make_twenty_clusters(bed):
-    """Pain 14: never two clusters, however the starts fall."""
-    import shutil
-    for turn in range(20):
+    first_boots(bed, 20)
+
+
+def first_boots(bed, turns):
+    """Pain 14: three empty nodes started at once are one cluster, however the starts fall."""
+    for turn in range(turns):
         order = list(itertools.permutations(ALL))[turn % 6]
         for name in order:
             bed.start(name, wait=False)
@@ -94,6 +108,24 @@ def test_CLU_22_twenty_first_boots_make_twenty_clusters(bed):
             bed[name].kill()
             shutil.rmtree(bed[name].lib / "mnesia", ignore_errors=True)
         check(not any(bed[name].servers() for name in ALL), "nodes that outlive their kill")
+
+
+@case(conf=DNS, joined=False, start=False, weight=10, oracle=False)
+def test_CLU_21_dns(bed):
+    """Peers are the names behind a seed name's addresses; records that come late are waited for."""
+    bed.start(*ALL, wait=False)
+    for name in ALL:
+        until(lambda n=name: "rabbits" in bed[n].tail(4000), f"{name} says that it finds nobody", 20)
+        check(not bed[name].answers(), f"{name} serves before it found its peers")
+    for known in (ALL[:2], ALL[2:]):  # a zone that fills: two of three first
+        for name in ALL:
+            for peer in known:
+                bed.shell(name, f"echo {bed[peer].address} rabbits >> /etc/hosts")
+    for name in ALL:
+        bed[name].wait_ready(60)
+    one_cluster(bed)
+    bed.channel("n1").queue_declare("kept", durable=True)
+    eq([row["name"] for row in bed.rows("n3", "list_queues", "name")], ["kept"])
 
 
 @case(conf=DISCOVERY, joined=False, start=False, weight=10)

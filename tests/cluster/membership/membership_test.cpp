@@ -247,5 +247,27 @@ TEST(DiscoveryTest, PeersAreAskedOnce) {
             std::vector<std::string>{"rabbit@n2"});
 }
 
+TEST(DiscoveryTest, CLU_21_NamesBehindASeedName) {
+  const std::vector<std::string> hosts{"n2.example.org", "n1.example.org.", "n2.example.org", ""};
+  EXPECT_EQ(peers_on_hosts(hosts, "rabbit@n1"), (std::vector<std::string>{"rabbit@n1", "rabbit@n2"}));
+  EXPECT_EQ(peers_on_hosts(hosts, "hare@n1.example.org"),
+            (std::vector<std::string>{"hare@n1.example.org", "hare@n2.example.org"}));
+  EXPECT_TRUE(peers_on_hosts({}, "rabbit@n1").empty());
+}
+
+TEST(DiscoveryTest, CLU_22_AListThatGrowsFoundsNothingTooEarly) {
+  EXPECT_FALSE(complete({}, "rabbit@n1", 0));
+  EXPECT_FALSE(complete({"rabbit@n2"}, "rabbit@n1", 0)) << "its own record is not there yet";
+  EXPECT_TRUE(complete({"rabbit@n1"}, "rabbit@n1", 0));
+  EXPECT_FALSE(complete({"rabbit@n1", "rabbit@n2"}, "rabbit@n1", 3));
+  using Kind = DiscoveryStep::Kind;
+  const std::vector<std::string> both{"rabbit@n1", "rabbit@n2"};
+  EXPECT_EQ(next_discovery_step(both, "rabbit@n1", false, {}, false).kind, Kind::wait);
+  EXPECT_EQ(next_discovery_step(both, "rabbit@n1", false, {}, true).kind, Kind::found);
+  EXPECT_EQ(next_discovery_step({}, "rabbit@n1", false, {}, false).kind, Kind::wait);
+  const std::vector<PeerAnswer> running{{"rabbit@n2", view(2, {member(2)}), {}}};
+  EXPECT_EQ(next_discovery_step(both, "rabbit@n1", false, running, false).kind, Kind::join);
+}
+
 }  // namespace
 }  // namespace warren::membership

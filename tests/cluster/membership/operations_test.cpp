@@ -388,6 +388,24 @@ TEST_F(OperationsTest, CLU_21_WithoutItsFounderANodeGivesUpAndSaysWhatItWaitedFo
   EXPECT_FALSE(two.disc.founded());
 }
 
+TEST_F(OperationsTest, CLU_21_NamesThatAppearLateAreAskedForAgain) {
+  auto& one = world.add("rabbit@n1");
+  int asked = 0;
+  PeerSource source;
+  source.grows = true;
+  source.size_hint = 2;
+  source.find = [&](const PeerSource::Found& found) {
+    if (++asked == 1) return found(make_error(Errc::not_found, "no such host"));
+    if (asked == 2) return found(std::vector<std::string>{"rabbit@n1"});
+    found(std::vector<std::string>{"rabbit@n1", "rabbit@n2"});
+  };
+  one.operations.form(source, false, keep());
+  world.run();
+  ASSERT_TRUE(outcome) << outcome.error().text;
+  EXPECT_EQ(asked, 3);
+  EXPECT_TRUE(one.disc.founded());
+}
+
 TEST_F(OperationsTest, ARamNodeCannotStartAlone) {
   auto& node = world.add("rabbit@n1");
   auto result = world.start(node, {}, true);
