@@ -194,12 +194,16 @@ void cluster_status(AdminCall& call) {
   if (others.empty()) return call.sink->done(report->result());
   const Millis deadline = call.within(call.node.settings().cluster.status_timeout_ms);
   call.node.cluster().ask_members(
-      others, "node_brief", {}, deadline, [report, sink = call.sink](std::vector<transport::NodeAnswer> answers) {
+      others, "node_brief", {}, deadline,
+      [&node = call.node, report, sink = call.sink](std::vector<transport::NodeAnswer> answers) {
         for (auto& one : answers) {
-          if (one.answer)
+          if (one.answer) {
             report->add(one.node_name, one.answer->result);
-          else
-            report->missed(one.node_name, one.answer.error().text);
+            node.cluster().remember_brief(one.node_name, std::move(one.answer->result));
+            continue;
+          }
+          if (const auto* before = node.cluster().recent_brief(one.node_name)) report->add(one.node_name, *before);
+          report->missed(one.node_name, one.answer.error().text);
         }
         sink->done(report->result());
       });

@@ -68,6 +68,7 @@ void ClusterService::open(const transport::PeerIdentity& self, const std::vector
     if (App* app = node_.member_app()) app->on_peer_up(peer, incarnation);
   };
   events.on_peer_down = [this](raft::NodeId peer, const std::string&) {
+    briefs_.erase(peer.value);
     if (App* app = node_.member_app()) app->on_peer_down(peer);
   };
   events.on_refused = [this](raft::NodeId, const Error& why) { refusal_ = why.text; };
@@ -269,6 +270,25 @@ void ClusterService::reconcile() {
   auto changed = group->change_config(*step);
   node_.loop().want_turn();
   if (!changed) node_.log().debug(LogArea::cluster, "membership waits: {}", changed.error().text);
+}
+
+// ---- what was heard of others ------------------------------------------------------------------------
+
+void ClusterService::remember_brief(const std::string& name, json::value brief) {
+  const App* app = node_.member_app();
+  const auto* member = app == nullptr ? nullptr : app->broker().catalogue().find_member(std::string_view(name));
+  if (member != nullptr) briefs_[member->id] = {std::move(brief), node_.loop().steady_ms()};
+}
+
+const json::value* ClusterService::recent_brief(const std::string& name) const {
+  constexpr Millis kOldest = 10'000;
+  App* app = node_.member_app();
+  const auto* member = app == nullptr ? nullptr : app->broker().catalogue().find_member(std::string_view(name));
+  if (member == nullptr || app->group() == nullptr) return nullptr;
+  const raft::NodeId id(member->id);
+  const auto found = briefs_.find(member->id);
+  if (found == briefs_.end() || node_.loop().steady_ms() - found->second.at > kOldest) return nullptr;
+  return net_->up(id) && !app->group()->replica().peers().suspected(id) ? &found->second.value : nullptr;
 }
 
 // ---- what other nodes ask ----------------------------------------------------------------------------

@@ -63,6 +63,12 @@ class ClusterService final : public membership::OperationsEnv {
   /// Enough disc nodes are connected for a change to be agreed on. Errors: unavailable, with the way out.
   Result<void> majority_runs() const;
 
+  /// What a member said of itself for cluster_status.
+  void remember_brief(const std::string& name, boost::json::value brief);
+  /// The last such answer, of a member that stands in connection and gives signs of life: late is not dead.
+  /// Null otherwise, or when it is old.
+  const boost::json::value* recent_brief(const std::string& name) const;
+
   /// As the catalogue says, or the state file while the app is stopped.
   std::vector<metadata::MemberDef> members() const;
   std::vector<std::string> other_names() const;
@@ -111,6 +117,11 @@ class ClusterService final : public membership::OperationsEnv {
     bool given_up{false};      // told to the pipes
     bool drop_proposed{false};  // of what ends with it
   };
+  struct Brief {
+    boost::json::value value;
+    Millis at{0};
+  };
+  std::map<std::uint64_t, Brief> briefs_;    // of members, since their streams stand
   std::map<std::uint64_t, Absence> absent_;  // members whose streams do not stand
   std::string refusal_;
   std::shared_ptr<char> alive_{std::make_shared<char>()};
