@@ -111,6 +111,11 @@ bool PeerTable::suspected(raft::NodeId peer) const {
   return found != peers_.end() && found->second.suspected;
 }
 
+Millis PeerTable::silence_ms(raft::NodeId peer, Millis now) const {
+  auto found = peers_.find(peer);
+  return found == peers_.end() ? 0 : found->second.silence.silence_ms(now);
+}
+
 Millis PeerTable::heard_ms(raft::NodeId peer) const {
   auto found = peers_.find(peer);
   return found == peers_.end() ? 0 : found->second.heard;

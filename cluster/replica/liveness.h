@@ -26,6 +26,7 @@ class SilenceDetector {
   /// A heartbeat: like heard, and its gap teaches what is normal.
   void heartbeat(Millis now);
   Millis threshold(const LivenessOptions& options) const;
+  Millis silence_ms(Millis now) const { return now - last_; }
   bool silent(Millis now, const LivenessOptions& options) const {
     return now - last_ > threshold(options);
   }
@@ -68,6 +69,8 @@ class PeerTable final : public raft::Liveness {
   bool on_down(raft::NodeId peer);
 
   bool suspected(raft::NodeId peer) const;
+  /// Since when nothing came; the time of its adding when nothing ever did. 0 for a stranger.
+  Millis silence_ms(raft::NodeId peer, Millis now) const;
   Millis heard_ms(raft::NodeId peer) const override;
   Millis confirmed_ms(raft::NodeId peer) const override;
 

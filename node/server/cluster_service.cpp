@@ -281,14 +281,17 @@ void ClusterService::remember_brief(const std::string& name, json::value brief) 
 }
 
 const json::value* ClusterService::recent_brief(const std::string& name) const {
-  constexpr Millis kOldest = 10'000;
+  constexpr Millis kOldest = 60'000;
   App* app = node_.member_app();
   const auto* member = app == nullptr ? nullptr : app->broker().catalogue().find_member(std::string_view(name));
   if (member == nullptr || app->group() == nullptr) return nullptr;
   const raft::NodeId id(member->id);
   const auto found = briefs_.find(member->id);
-  if (found == briefs_.end() || node_.loop().steady_ms() - found->second.at > kOldest) return nullptr;
-  return net_->up(id) && !app->group()->replica().peers().suspected(id) ? &found->second.value : nullptr;
+  const Millis now = node_.loop().steady_ms();
+  if (found == briefs_.end() || now - found->second.at > kOldest) return nullptr;
+  // Consensus suspects far sooner, and does well to; a lost packet or two is that much silence.
+  const bool lives = app->group()->replica().peers().silence_ms(id, now) < node_.settings().cluster.suspect_max_ms;
+  return net_->up(id) && lives ? &found->second.value : nullptr;
 }
 
 // ---- what other nodes ask ----------------------------------------------------------------------------

@@ -84,5 +84,14 @@ TEST(LivenessTest, AnOlderIncarnationIsRefused) {
   EXPECT_EQ(pair.table.on_frame(kPeer, 5, 1'030), PeerTable::Life::restarted);
 }
 
+TEST(LivenessTest, SilenceIsSinceAnythingCame) {
+  PeerTable table{LivenessOptions{}};
+  table.add(raft::NodeId(2), 1'000);
+  EXPECT_EQ(table.silence_ms(raft::NodeId(2), 1'250), 250);
+  (void)table.on_frame(raft::NodeId(2), 1, 2'000);
+  EXPECT_EQ(table.silence_ms(raft::NodeId(2), 2'700), 700);
+  EXPECT_EQ(table.silence_ms(raft::NodeId(3), 2'700), 0);
+}
+
 }  // namespace
 }  // namespace warren::replica
