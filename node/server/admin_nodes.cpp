@@ -7,21 +7,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
 
 namespace warren::server {
 
 namespace json = boost::json;
 
 namespace {
-
-std::size_t open_files() {
-  std::error_code ec;
-  std::size_t count = 0;
-  for (std::filesystem::directory_iterator at("/proc/self/fd", ec), end; !ec && at != end; at.increment(ec))
-    ++count;
-  return count;
-}
 
 json::array exchange_types() {
   json::array out;

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <deque>
-#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 
@@ -20,14 +19,6 @@ namespace json = boost::json;
 namespace {
 
 void done(AdminCall& call) { call.sink->done(json::object{}); }
-
-std::size_t open_files() {
-  std::error_code ec;
-  std::size_t count = 0;
-  for (std::filesystem::directory_iterator at("/proc/self/fd", ec), end; !ec && at != end; at.increment(ec))
-    ++count;
-  return count;
-}
 
 json::object totals(AdminCall& call) {
   std::uint64_t connections = 0;

@@ -1,5 +1,6 @@
 #include "node/server/admin_values.h"
 
+#include <filesystem>
 #include <type_traits>
 
 namespace warren::server {
@@ -114,6 +115,14 @@ json::array feature_flags() {
     flags.push_back(json::object{{"name", name}, {"state", "enabled"}, {"desc", ""}, {"doc_url", ""},
                                  {"stability", "stable"}, {"provided_by", "rabbit"}});
   return flags;
+}
+
+std::size_t open_files() {
+  std::error_code ec;
+  std::size_t count = 0;
+  for (std::filesystem::directory_iterator at("/proc/self/fd", ec), end; !ec && at != end; at.increment(ec))
+    ++count;
+  return count;
 }
 
 }  // namespace warren::server

@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -30,5 +31,7 @@ boost::json::array listeners_json(const Node& node);
 boost::json::array feature_flags();
 /// One object per active alarm.
 boost::json::array alarms_json(Node& node);
+/// Of this process.
+std::size_t open_files();
 
 }  // namespace warren::server
