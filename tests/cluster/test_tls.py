@@ -52,7 +52,8 @@ def test_CLU_27_tls_between_nodes(bed):
     check("Verify return code: 0 (ok)" in shown and ("TLSv1.3" in shown or "TLSv1.2" in shown), shown[-800:])
     plain = bed.shell("n2", "exec 3<>/dev/tcp/n1/25672; printf 'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' >&3; "
                             "timeout 5 cat <&3 | wc -c", code=None)
-    check(plain.strip().isdigit() and int(plain) < 16, "answers in the clear:", plain)  # an alert is 7 bytes
+    answer = (plain.split() or ["0"])[-1]  # nothing at all when the shell met the reset while it wrote
+    check(answer.isdigit() and int(answer) < 16, "answers in the clear:", plain)  # an alert is 7 bytes
 
 
 @case(joined=False, start=False, oracle=False, table={"plain": None, "other CA": "theirs"})
