@@ -193,10 +193,12 @@ Result<std::optional<LocalState>> StateFile::read() const {
 
 Result<void> StateFile::write(const LocalState& state) const {
   const std::string fresh = path() + ".new";
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  // Root may write here for the tools, in a directory of the service's user: no link is followed.
+  ::unlink(fresh.c_str());
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return file_error("write", fresh);
   struct stat old {};
-  if (::stat(path().c_str(), &old) == 0 && old.st_uid != ::geteuid() && ::fchown(fd, old.st_uid, old.st_gid) != 0) {
+  if (::lstat(path().c_str(), &old) == 0 && S_ISREG(old.st_mode) && old.st_uid != ::geteuid() && ::fchown(fd, old.st_uid, old.st_gid) != 0) {
     ::close(fd);
     return file_error("keep the owner of", path());
   }

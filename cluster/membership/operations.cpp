@@ -337,7 +337,7 @@ void Operations::check_membership(Done done) {
     std::string agrees, gone_on, text = "no other member answers";
     for (const auto& answer : answers) {
       text += fmt::format("; {}: {}", answer.name, answer.view ? "its broker is stopped" : answer.failure);
-      if (!answer.view || !answer.view->app_running) continue;
+      if (!answer.view) continue;
       const auto& list = answer.view->members;
       const bool listed = std::any_of(list.begin(), list.end(), [&](const auto& member) {
         return member.node_id == self.node_id;
@@ -345,10 +345,13 @@ void Operations::check_membership(Done done) {
       const bool member = std::any_of(self.members.begin(), self.members.end(), [&](const auto& known) {
         return known.node_id == answer.view->node_id;
       });
-      if (answer.view->cluster_id == self.cluster_id && !listed)
-        return done(inconsistent(env_.self_name(), answer.name));
-      if (answer.view->cluster_id == self.cluster_id) agrees = answer.name;
-      else if (member) gone_on = answer.name;
+      const bool same = answer.view->cluster_id == self.cluster_id;
+      // Who went on without us says so also while its broker is stopped or not up yet: what is left must not become a
+      // second cluster meanwhile.
+      if (!same && member) gone_on = answer.name;
+      if (!same || !answer.view->app_running) continue;
+      if (!listed) return done(inconsistent(env_.self_name(), answer.name));
+      agrees = answer.name;
     }
     if (!agrees.empty()) return done(agrees);
     if (!gone_on.empty()) return done(left_behind(env_.self_name(), gone_on));

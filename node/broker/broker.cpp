@@ -14,6 +14,7 @@ namespace warren::broker {
 namespace {
 
 constexpr Millis kDeleteAgainMs = 1'000;
+constexpr Millis kEndWaitMs = 1'000;  // without a majority nobody waits for more
 
 }  // namespace
 
@@ -240,13 +241,15 @@ bool Broker::delete_exclusive_queues(std::uint64_t connection, std::function<voi
 }
 
 void Broker::when_gone(metadata::QueueUid uid, std::function<void()> done) {
-  if (doomed_.contains(uid) && !delete_again_)
-    end_waiters_.emplace(uid, std::move(done));
-  else
-    done();
+  if (!doomed_.contains(uid) || delete_again_) return done();
+  if (end_waiters_.empty()) {
+    timers_.set(0, env_.steady_ms() + kEndWaitMs);
+    env_.want_turn();
+  }
+  end_waiters_.emplace(uid, std::move(done));
 }
 
-/// Also when their deletion failed for now: who waits is not to wait for a majority.
+/// Also when their deletion failed for now, or takes longer than on_time() lets anybody wait.
 void Broker::tell_end_waiters(metadata::QueueUid uid) {
   auto [from, to] = end_waiters_.equal_range(uid);
   std::vector<std::function<void()>> told;
@@ -345,6 +348,8 @@ void Broker::end_turn() {
 
 Millis Broker::on_time(Millis now) {
   for (const std::uint64_t uid : timers_.take_due(now)) {
+    if (uid == 0)
+      for (auto& [queue, done] : std::exchange(end_waiters_, {})) done();
     if (uid == 0 && std::exchange(delete_again_, false) && !doomed_.empty())
       delete_queues({doomed_.begin(), doomed_.end()});
     if (auto queue = this->queue(uid)) queue->on_timer();

@@ -237,6 +237,8 @@ void suspend_listeners(AdminCall& call) {
 }
 
 void resume_listeners(AdminCall& call) {
+  if (call.app->draining())
+    return call.sink->fail(Errc::conflict, "the node is in maintenance; `rabbitmq-upgrade revive` ends that");
   if (auto resumed = call.app->resume_listeners(); !resumed)
     return call.sink->fail(resumed.error().code, resumed.error().text);
   done(call);

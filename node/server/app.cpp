@@ -66,6 +66,8 @@ void App::start(std::function<void(Result<void>)> done) {
         // Inside the group's turn, which must not see the app change under it.
         loop_.post([this, result] {
           if (!start_done_) return;
+          // Before the queues come up, which takes a while: what others change meanwhile waits for this node.
+          if (result && identity_.serves) group_->serve();
           Result<void> up = result ? bring_up() : result;
           if (!up) return started(up);
           if (!identity_.serves) return started({});
@@ -82,10 +84,7 @@ void App::start(std::function<void(Result<void>)> done) {
 void App::started(Result<void> result) {
   auto done = std::exchange(start_done_, nullptr);
   if (!done) return;
-  if (result && identity_.serves) {
-    group_->serve();
-    result = open_listeners();
-  }
+  if (result && identity_.serves) result = open_listeners();
   if (result) {
     tick();
     return done(std::move(result));
@@ -267,7 +266,12 @@ void App::suspend_listeners() {
   listeners_.clear();
 }
 
-Result<void> App::resume_listeners() { return listeners_.empty() ? open_listeners() : Result<void>{}; }
+Result<void> App::resume_listeners() {
+  if (!listeners_.empty()) return {};
+  auto opened = open_listeners();
+  if (!opened) listeners_.clear();  // all or none
+  return opened;
+}
 
 // ---- running ------------------------------------------------------------------------------------
 

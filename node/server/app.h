@@ -125,6 +125,7 @@ class App final : public broker::BrokerEnv {
   struct Drain {
     Millis since, spread_ms;
     std::size_t clients;
+    Millis hand_over_at{0}, gap_ms{0};
   };
 
   Loop& loop_;

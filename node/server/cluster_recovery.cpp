@@ -41,25 +41,34 @@ void ClusterService::leave_behind() {
 /// Those that forget_cluster_node --offline named while this node was stopped, now that a majority runs.
 void ClusterService::forget_asked() {
   if (state().forget.empty() || state().taking_over) return;
-  for (const auto& name : state().forget) {
+  // Each is struck off when it is decided; what is not, is tried again at the next start.
+  const auto decided = [this](const std::string& name) {
+    membership::LocalState state = this->state();
+    std::erase(state.forget, name);
+    if (auto put = put_state(std::move(state)); !put) warn(put.error().text);
+  };
+  for (const auto& name : std::vector<std::string>(state().forget)) {
     const auto known = members();
     auto member = membership::may_forget(known, self_name(), name, false);
     if (!member) {
       warn("forget_cluster_node --offline " + name + ": " + member.error().text);
+      decided(name);
       continue;
     }
     ask(name, "cluster_probe", {}, node_.settings().cluster.status_timeout_ms,
-        [this, name, id = member->node_id, alive = std::weak_ptr<char>(alive_)](Result<json::value> answer) {
+        [this, name, decided, id = member->node_id, alive = std::weak_ptr<char>(alive_)](Result<json::value> answer) {
           if (alive.expired() || node_.app() == nullptr) return;
           const auto view = answer ? membership::view_from_json(*answer) : Result<membership::NodeView>(answer.error());
-          if (view && view->app_running && view->node_id == id)
+          if (view && view->app_running && view->node_id == id) {
+            decided(name);
             return warn("forget_cluster_node --offline " + name + ": it runs, and stays a member");
-          dismiss(id, [this, name](const Result<void>& removed) {
+          }
+          dismiss(id, [this, name, decided](const Result<void>& removed) {
+            if (removed) decided(name);
             warn("forget_cluster_node --offline " + name + ": " + (removed ? "done" : removed.error().text));
           });
         });
   }
-  if (auto put = put_state(membership::nothing_asked(state())); !put) warn(put.error().text);
 }
 
 Result<void> ClusterService::majority_runs() const {

@@ -135,6 +135,12 @@ void ClusterService::check_then_dial(std::function<void(Result<void>)> done) {
 
 void ClusterService::app_started() {
   introduce();
+  // Asked for while this node waited, and not needed: it must not come true at some later start.
+  if (state().force_boot && !state().taking_over) {
+    membership::LocalState state = this->state();
+    state.force_boot = false;
+    if (auto put = put_state(std::move(state)); !put) warn(put.error().text);
+  }
   leave_behind();
   forget_asked();
   members_changed();

@@ -60,10 +60,8 @@ class MetadataGroup final : private metadata::ProposerLink, private metadata::Fe
 
   /// `done` when every member that serves clients has carried it out.
   void propose(const std::vector<metadata::Command>& commands, metadata::ProposeDone done);
-  /// This node's listeners open next: changes wait for it from now on.
+  /// This node's listeners open soon: changes wait for it from now on, until stop().
   void serve();
-  /// And no more.
-  void stop_serving() { fence_.stop_serving(); }
   /// True when another member may know of changes that this one has not carried out.
   bool may_be_behind() const;
   /// `done` when this node is not behind any more, or at once when that cannot be had.
