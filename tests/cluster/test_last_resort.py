@@ -99,6 +99,27 @@ def test_CLU_14_force_boot_of_a_waiting_node(bed):
     eq((bed.members("n1"), bed.drain("n1", "at.n1")), ({"n1"}, ["kept"]))
 
 
+@case(2, weight=10, oracle=False)
+def test_CLU_14_a_force_boot_that_was_not_needed_is_over(bed):
+    """Typed while the node waits; the other comes back first. It must not come true at a later start, alone."""
+    for name in ("n1", "n2"):
+        bed[name].signal(9)
+    for name in ("n1", "n2"):
+        bed[name].wait_gone()
+    bed.start("n1", wait=False)
+    until(lambda: "waiting for the cluster's metadata" in bed["n1"].tail(8000), "n1 waits", 30)
+    bed.ctl("n1", "force_boot")
+    bed.start("n2")
+    bed.until_running(("n1", "n2"), {"n1", "n2"}, 30)
+    for name in ("n1", "n2"):
+        bed[name].kill()
+    bed.start("n1", wait=False)
+    until(lambda: bed["n1"].tail(20000).count("waiting for the cluster's metadata") >= 2, "n1 waits again", 30)
+    check(ALONE not in bed["n1"].tail(100000), "it left the other behind")
+    bed.start("n2")
+    bed.until_running(("n1", "n2"), {"n1", "n2"}, 30)
+
+
 @case(2, weight=12, oracle=False)
 def test_CLU_10_forget_offline_the_other_of_two(bed):
     """Two disc nodes, one is gone for good: it cannot be forgotten online; told offline, the other goes on."""
