@@ -189,10 +189,21 @@ json::object Call::scope() const {
 
 void Call::give_up_in_time(std::string text) {
   if (answered()) return;
-  const std::chrono::milliseconds limit(node.settings().cluster.status_timeout_ms * 9 / 10);
-  auto timer = std::make_shared<boost::asio::steady_timer>(node.loop().io(), limit);
-  timer->async_wait([timer, call = weak_from_this(), text = std::move(text)](boost::system::error_code ec) {
-    if (const auto self = call.lock(); self && !ec) self->fail(503, "unavailable", text);
+  heard_ms = node.loop().steady_ms();
+  watch(std::move(text));
+}
+
+void Call::watch(std::string text) {
+  const Millis end = heard_ms + node.settings().cluster.status_timeout_ms * 9 / 10;
+  const std::chrono::milliseconds wait(end - node.loop().steady_ms());
+  auto timer = std::make_shared<boost::asio::steady_timer>(node.loop().io(), wait);
+  timer->async_wait([timer, before = heard_ms, call = weak_from_this(),
+                     text = std::move(text)](boost::system::error_code ec) {
+    const auto self = call.lock();
+    if (!self || ec || self->answered()) return;
+    self->node.loop().refresh();
+    if (self->heard_ms != before) return self->watch(text);
+    self->fail(503, "unavailable", text);
   });
 }
 

@@ -72,6 +72,8 @@ class Call : public std::enable_shared_from_this<Call> {
   /// Answers 503 with this text unless something else was answered in time. For what another node has to do:
   /// it may hang.
   void give_up_in_time(std::string text);
+  /// Set when a part of the answer came: the time of give_up_in_time() begins anew.
+  Millis heard_ms{0};
   bool answered() const { return answer_ == nullptr; }
   /// Runs a control method; errors are answered here, else `then` answers.
   void run(std::string_view method, const boost::json::object& args, std::function<void()> then);
@@ -82,6 +84,8 @@ class Call : public std::enable_shared_from_this<Call> {
   bool read_body(boost::json::object& out);
 
  private:
+  void watch(std::string text);
+
   std::function<void(Response)> answer_;
 };
 

@@ -183,6 +183,7 @@ struct Taking : std::enable_shared_from_this<Taking> {
   void take(const broker::GetResult& got) {
     const auto& delivery = *got.delivery;
     positions.push_back(delivery.position);
+    call->heard_ms = call->node.loop().steady_ms();
     const std::string_view body = delivery.message.body();
     const std::string_view cut = body.substr(0, truncate);
     const bool text = !base64 && is_utf8(cut);
