@@ -124,7 +124,7 @@ Result<std::set<std::string>> parse_enabled_plugins(std::string_view text) {
     } else {
       while (at < text.size() && name_character(text[at])) name += text[at++];
     }
-    if (name.empty()) return bad_file(fmt::format("unexpected '{}'", text[at]));
+    if (name.empty()) return bad_file(at < text.size() ? fmt::format("unexpected '{}'", text[at]) : "a name is empty");
     names.insert(std::move(name));
     skip();
     if (at < text.size() && text[at] == ',') {

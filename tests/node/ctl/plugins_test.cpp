@@ -112,7 +112,7 @@ TEST(PluginFileTest, ReadsErlangListsAndRefusesTheRest) {
   EXPECT_EQ(*names, (std::set<std::string>{"a", "b-c", "d_1"}));
   EXPECT_TRUE(parse_enabled_plugins("")->empty());
   EXPECT_TRUE(parse_enabled_plugins("[].")->empty());
-  for (const char* bad : {"a.", "[a", "[a]", "[a b].", "['a].", "[a,].", "[\"a\"].", "[,]."}) {
+  for (const char* bad : {"a.", "[a", "[a]", "[a b].", "['a].", "[a,''", "['']", "[a,].", "[\"a\"].", "[,]."}) {
     const bool trailing = std::string(bad) == "[a,].";
     EXPECT_EQ(static_cast<bool>(parse_enabled_plugins(bad)), trailing) << bad;
   }
