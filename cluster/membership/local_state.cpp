@@ -198,7 +198,8 @@ Result<void> StateFile::write(const LocalState& state) const {
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return file_error("write", fresh);
   struct stat old {};
-  if (::lstat(path().c_str(), &old) == 0 && S_ISREG(old.st_mode) && old.st_uid != ::geteuid() && ::fchown(fd, old.st_uid, old.st_gid) != 0) {
+  const bool anothers = ::lstat(path().c_str(), &old) == 0 && S_ISREG(old.st_mode) && old.st_uid != ::geteuid();
+  if (anothers && ::fchown(fd, old.st_uid, old.st_gid) != 0) {
     ::close(fd);
     return file_error("keep the owner of", path());
   }

@@ -85,11 +85,7 @@ LocalState taken_over(LocalState self, std::string cluster_id) {
   std::erase_if(self.members, [&](const auto& member) { return member.node_id != self.node_id; });
   self.cluster_id = std::move(cluster_id);
   self.taking_over = true;
-  return nothing_asked(std::move(self));
-}
-
-LocalState nothing_asked(LocalState self) {
-  self.force_boot = false;
+  self.force_boot = false;  // done with this: nothing is asked for any more
   self.forget.clear();
   return self;
 }

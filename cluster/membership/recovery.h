@@ -41,9 +41,6 @@ Recovery plan_recovery(const LocalState& self, const std::string& self_name,
 /// its own queues are listed.
 LocalState taken_over(LocalState self, std::string cluster_id);
 
-/// The state with nothing asked for any more.
-LocalState nothing_asked(LocalState self);
-
 /// The text of a node that `other` went on without: as inconsistent(), with what to do.
 Error left_behind(const std::string& self_name, const std::string& other);
 

@@ -17,6 +17,10 @@ namespace {
 namespace tls = grpc::experimental;
 
 constexpr unsigned kLookAgainS = 60;
+const std::string kPrefix = "RABBITMQ_CLUSTER_TLS_";
+constexpr const char* kCa = "CACERTFILE";
+constexpr const char* kCertificate = "CERTFILE";
+constexpr const char* kKey = "KEYFILE";
 
 /// Never given back: it owns a thread, which must not be joined at the end of the process.
 std::shared_ptr<tls::CertificateProviderInterface>& provider() {
@@ -52,11 +56,11 @@ EVP_PKEY* read_key(std::FILE* in) {
 
 Result<void> check(const TlsFiles& files) {
   const std::pair<const std::string*, const char*> all[] = {
-      {&files.ca, "CACERTFILE"}, {&files.certificate, "CERTFILE"}, {&files.key, "KEYFILE"}};
+      {&files.ca, kCa}, {&files.certificate, kCertificate}, {&files.key, kKey}};
   for (const auto& [file, name] : all)
     if (file->empty())
       return make_error(Errc::invalid_argument,
-                        fmt::format("TLS between nodes needs three files: RABBITMQ_CLUSTER_TLS_{} is not set", name));
+                        fmt::format("TLS between nodes needs three files: {}{} is not set", kPrefix, name));
   auto ca = read_pem<X509>(files.ca, "certificate", read_certificate);
   if (!ca) return ca.error();
   auto certificate = read_pem<X509>(files.certificate, "certificate", read_certificate);
@@ -71,6 +75,10 @@ Result<void> check(const TlsFiles& files) {
 }
 
 }  // namespace
+
+TlsFiles tls_files(const std::function<std::string(const std::string&)>& value_of) {
+  return {value_of(kPrefix + kCa), value_of(kPrefix + kCertificate), value_of(kPrefix + kKey)};
+}
 
 Result<void> use_tls(const TlsFiles& files) {
   if (files.empty()) return {};

@@ -2,6 +2,7 @@
 // TLS between nodes and from the tools to nodes (CLU-27): off, or for everything that this process
 // dials and serves.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ struct TlsFiles {
   std::string ca, certificate, key;
   bool empty() const { return ca.empty() && certificate.empty() && key.empty(); }
 };
+
+/// As nodes and tools set them. Shape: `value_of` gets a variable's whole name; "" = it is not set.
+TlsFiles tls_files(const std::function<std::string(const std::string&)>& value_of);
 
 /// From now on every connection of this process uses TLS; the files are looked at again every minute.
 /// Empty: does nothing. Requires: called before the first connection, once.

@@ -76,9 +76,8 @@ void use_settings(Surroundings& world) {
   world.plugins_file = settings->enabled_plugins_file;
   world.env = [variables = config::process_environment(), node = std::move(*settings)](
                   const std::string& name) { return config::look_up(variables, node, name); };
-  const auto file = [&](const char* name) { return world.env(name).value_or(""); };
-  const auto tls = transport::use_tls({file("RABBITMQ_CLUSTER_TLS_CACERTFILE"), file("RABBITMQ_CLUSTER_TLS_CERTFILE"),
-                                       file("RABBITMQ_CLUSTER_TLS_KEYFILE")});
+  const auto tls = transport::use_tls(
+      transport::tls_files([&](const std::string& name) { return world.env(name).value_or(""); }));
   if (!tls) world.err << "Warning: " << tls.error().text << "\n";
 }
 

@@ -53,10 +53,6 @@ const AdminTable& methods() {
   return table;
 }
 
-}  // namespace
-
-namespace {
-
 /// Answers of this node's part go on to the caller; when it is done, the other members are asked.
 class LocalPart final : public transport::CallSink {
  public:

@@ -90,12 +90,9 @@ Result<void> Node::prepare() {
   cookie_ = std::move(*cookie);
   if (!cookie_.warning.empty()) log_->warning(LogArea::general, "{}", cookie_.warning);
 
-  const auto file = [&](std::string_view name) {
-    const auto* found = config_.env().variable(name);
-    return found == nullptr ? std::string() : found->value;
-  };
-  const transport::TlsFiles tls{file("CLUSTER_TLS_CACERTFILE"), file("CLUSTER_TLS_CERTFILE"),
-                                file("CLUSTER_TLS_KEYFILE")};
+  const auto tls = transport::tls_files([this, environment = config::process_environment()](const std::string& name) {
+    return config::look_up(environment, config_.env(), name).value_or("");
+  });
   if (auto used = transport::use_tls(tls); !used) return used;
   if (!tls.empty()) log_->info(LogArea::cluster, "other nodes and the tools must use TLS, certificate {}", tls.certificate);
 

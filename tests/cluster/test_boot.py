@@ -53,10 +53,7 @@ def test_CLU_14_power_loss_of_all(bed):
         home.queue_bind(f"kept.{number}", "amq.fanout")
     for number in range(20):
         channel.basic_publish("amq.fanout", "", str(number), PERSISTENT)
-    for name in ALL:
-        bed[name].signal(9)
-    for name in ALL:
-        bed[name].wait_gone()
+    bed.power_off(*ALL)
     bed.start(*ALL)
     one_cluster(bed)
     for number in range(3):
@@ -66,10 +63,7 @@ def test_CLU_14_power_loss_of_all(bed):
 @case(weight=6, oracle=False)
 def test_CLU_14_majority_is_enough(bed):
     """Two of three start: they serve and change, and do not wait for the third."""
-    for name in ALL:
-        bed[name].signal(9)
-    for name in ALL:
-        bed[name].wait_gone()
+    bed.power_off(*ALL)
     bed.start("n2", "n3")
     until(lambda: bed.channel("n2").queue_declare("new", durable=True), "a declare without n1", 30)
     bed.start("n1")

@@ -74,10 +74,7 @@ def test_C3_sigstop_of_each_node(bed, victim):
 @case(weight=12, oracle=False)
 def test_C3_kill_9_of_all_at_once(bed):
     load = Load(bed)
-    for name in ALL:
-        bed[name].signal(9)
-    for name in ALL:
-        bed[name].wait_gone()
+    bed.power_off(*ALL)
     bed.start(*ALL)
     load.check()
 
@@ -222,10 +219,7 @@ def one_fault(bed, dice, victim, other):
         time.sleep(dice.random() * 4)
         bed[victim].resume()
     elif kind == "all":
-        for name in ALL:
-            bed[name].signal(9)
-        for name in ALL:
-            bed[name].wait_gone()
+        bed.power_off(*ALL)
         bed.start(*ALL, wait=False)
     else:
         bed.cut(victim, *([] if kind == "cut" else [other]), one_way=kind == "one way")

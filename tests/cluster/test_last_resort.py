@@ -41,10 +41,7 @@ def test_CLU_14_force_boot_of_a_stopped_node(bed):
     for name in ("n1", "n2", "n3"):
         filled(bed, name)
     bed.ctl("n1", "add_user", "kevin", "kevin")
-    for name in ("n1", "n2", "n3"):
-        bed[name].signal(9)
-    for name in ("n1", "n2", "n3"):
-        bed[name].wait_gone()
+    bed.power_off("n1", "n2", "n3")
     bed.start("n1", wait=False)
     until(lambda: "force_boot" in bed["n1"].tail(8000), "the log of the waiting node names the way out", 30)
     check(not bed["n1"].answers(), "serves without a majority and without being told to")
@@ -87,10 +84,7 @@ def test_CLU_14_force_boot_is_not_needed(bed):
 def test_CLU_14_force_boot_of_a_waiting_node(bed):
     """Typed while the node waits for the other; it goes on alone after its next start."""
     filled(bed)
-    for name in ("n1", "n2"):
-        bed[name].signal(9)
-    for name in ("n1", "n2"):
-        bed[name].wait_gone()
+    bed.power_off("n1", "n2")
     bed.start("n1", wait=False)
     until(lambda: "waiting for the cluster's metadata" in bed["n1"].tail(8000), "n1 waits", 30)
     bed.ctl("n1", "force_boot")
@@ -102,10 +96,7 @@ def test_CLU_14_force_boot_of_a_waiting_node(bed):
 @case(2, weight=10, oracle=False)
 def test_CLU_14_a_force_boot_that_was_not_needed_is_over(bed):
     """Typed while the node waits; the other comes back first. It must not come true at a later start, alone."""
-    for name in ("n1", "n2"):
-        bed[name].signal(9)
-    for name in ("n1", "n2"):
-        bed[name].wait_gone()
+    bed.power_off("n1", "n2")
     bed.start("n1", wait=False)
     until(lambda: "waiting for the cluster's metadata" in bed["n1"].tail(8000), "n1 waits", 30)
     bed.ctl("n1", "force_boot")

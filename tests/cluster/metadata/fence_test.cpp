@@ -78,6 +78,13 @@ class World {
     while (deliver_one());
   }
   void apply(std::uint64_t id, raft::Index index) { node(id).applied = index; }
+  void apply(std::initializer_list<std::uint64_t> ids, raft::Index index) {
+    for (const std::uint64_t id : ids) apply(id, index);
+  }
+  /// The app of a node stops without a word, and starts again.
+  void begin_anew(std::uint64_t id) {
+    node(id).fence = std::make_unique<Fence>(raft::NodeId(id), kPatience, node(id));
+  }
 
   std::vector<std::unique_ptr<Node>> nodes;
   std::set<std::pair<std::uint64_t, std::uint64_t>> streams;
@@ -136,8 +143,7 @@ TEST(Fence, order_holds_and_progress_is_told_while_more_is_asked) {
 TEST(Fence, one_question_for_all_of_a_turn) {
   World world(2);
   Told told;
-  world.apply(1, 100);
-  world.apply(2, 100);
+  world.apply({1, 2}, 100);
   const std::size_t before = world.delivered;
   for (int i = 1; i <= 100; ++i) world[1].wait(static_cast<raft::Index>(i), told.as(i));
   world.settle();
@@ -153,8 +159,7 @@ TEST(Fence, who_left_broke_or_is_suspected_is_not_waited_for) {
   for (int how = 0; how < 4; ++how) {
     World world(3);
     Told told;
-    world.apply(1, 5);
-    world.apply(2, 5);
+    world.apply({1, 2}, 5);
     world[1].wait(5, told.as(1));
     world.settle();
     EXPECT_THAT(told.all, IsEmpty());
@@ -171,8 +176,7 @@ TEST(Fence, who_left_broke_or_is_suspected_is_not_waited_for) {
 TEST(Fence, who_lags_is_waited_for_once) {
   World world(3);
   Told told;
-  world.apply(1, 5);
-  world.apply(2, 5);
+  world.apply({1, 2}, 5);
   world[1].wait(5, told.as(1));
   world.settle();
   world.now += kPatience - 1;
@@ -181,15 +185,13 @@ TEST(Fence, who_lags_is_waited_for_once) {
   world.now += 1;
   world.settle();
   EXPECT_THAT(told.all, ElementsAre(1));
-  world.apply(1, 6);
-  world.apply(2, 6);
+  world.apply({1, 2}, 6);
   world[1].wait(6, told.as(2));
   world.settle();
   EXPECT_THAT(told.all, ElementsAre(1, 2));
   world.apply(3, 6);  // it has caught up, and counts again
   world.settle();
-  world.apply(1, 7);
-  world.apply(2, 7);
+  world.apply({1, 2}, 7);
   world[1].wait(7, told.as(3));
   world.settle();
   EXPECT_THAT(told.all, ElementsAre(1, 2));
@@ -201,13 +203,12 @@ TEST(Fence, who_lags_is_waited_for_once) {
 TEST(Fence, who_comes_back_is_waited_for_again) {
   World world(2);
   Told told;
-  world.apply(1, 5);
-  world.apply(2, 5);
+  world.apply({1, 2}, 5);
   world[1].wait(5, told.as(1));
   world.settle();
   world[2].stop_serving();
   world.settle();
-  world.node(2).fence = std::make_unique<Fence>(raft::NodeId(2), kPatience, world.node(2));  // stop_app, start_app
+  world.begin_anew(2);  // stop_app, start_app
   world.apply(2, 3);  // its replica starts behind
   world.serve(2);
   world.settle();
@@ -230,7 +231,7 @@ TEST(Fence, a_new_life_owes_no_answer_of_the_former) {
   world.now += kPatience;
   world.settle();
   EXPECT_THAT(told.all, ElementsAre(1)) << "it lags";
-  world.node(2).fence = std::make_unique<Fence>(raft::NodeId(2), kPatience, world.node(2));
+  world.begin_anew(2);
   world.serve(2);
   world.settle();
   world.apply(1, 6);
@@ -245,12 +246,11 @@ TEST(Fence, a_new_life_owes_no_answer_of_the_former) {
 TEST(Fence, a_new_life_is_told_what_the_former_knew) {
   World world(2);
   Told told;
-  world.apply(1, 9);
-  world.apply(2, 9);
+  world.apply({1, 2}, 9);
   world[2].wait(9, told.as(1));
   world.settle();
   EXPECT_THAT(told.all, ElementsAre(1));
-  world.node(2).fence = std::make_unique<Fence>(raft::NodeId(2), kPatience, world.node(2));
+  world.begin_anew(2);
   world.serve(2);
   world.settle();
   world.apply(2, 7);
@@ -261,13 +261,12 @@ TEST(Fence, a_new_life_is_told_what_the_former_knew) {
 
 TEST(Fence, who_leaves_says_so_also_to_those_it_never_heard) {
   World world(3);
-  world.node(3).fence = std::make_unique<Fence>(raft::NodeId(3), kPatience, world.node(3));
+  world.begin_anew(3);
   world.serve(3);
   world[3].stop_serving();
   world.settle();
   Told told;
-  world.apply(1, 5);
-  world.apply(2, 5);
+  world.apply({1, 2}, 5);
   world[1].wait(5, told.as(1));
   world.settle();
   EXPECT_THAT(told.all, ElementsAre(1));
@@ -276,8 +275,7 @@ TEST(Fence, who_leaves_says_so_also_to_those_it_never_heard) {
 TEST(Fence, asks_again_over_a_new_stream) {
   World world(3);
   Told told;
-  world.apply(1, 5);
-  world.apply(3, 5);
+  world.apply({1, 3}, 5);
   world[1].wait(5, told.as(1));
   world.turn(1);  // the questions are on their way
   world.part(1, 2);
