@@ -65,10 +65,11 @@ void ClusterService::open(const transport::PeerIdentity& self, const std::vector
   };
   events.on_peer_up = [this](raft::NodeId peer, std::uint64_t incarnation) {
     refusal_.clear();
+    briefs_.up(peer.value);
     if (App* app = node_.member_app()) app->on_peer_up(peer, incarnation);
   };
   events.on_peer_down = [this](raft::NodeId peer, const std::string&) {
-    briefs_.erase(peer.value);
+    briefs_.down(peer.value);
     if (App* app = node_.member_app()) app->on_peer_down(peer);
   };
   events.on_refused = [this](raft::NodeId, const Error& why) { refusal_ = why.text; };
@@ -167,6 +168,7 @@ void ClusterService::await_vote(std::function<void()> done) {
 
 void ClusterService::app_stopped() {
   absent_.clear();
+  briefs_.clear();
   ticking_ = false;
   timer_.cancel();
   net_->set_peers({});
@@ -226,6 +228,7 @@ void ClusterService::arm() {
     node_.loop().refresh();
     reconcile();
     watch_peers();
+    ask_briefs();
     arm();
   });
 }
@@ -283,21 +286,41 @@ void ClusterService::reconcile() {
 void ClusterService::remember_brief(const std::string& name, json::value brief) {
   const App* app = node_.member_app();
   const auto* member = app == nullptr ? nullptr : app->broker().catalogue().find_member(std::string_view(name));
-  if (member != nullptr) briefs_[member->id] = {std::move(brief), node_.loop().steady_ms()};
+  if (member != nullptr) briefs_.put(member->id, std::move(brief), node_.loop().steady_ms());
+}
+
+/// Ahead of every question, so that on a bad network the first one finds an answer and a proved session: to
+/// connect and prove takes five ways there and back, and each lost packet of them up to a second.
+void ClusterService::ask_briefs() {
+  constexpr Millis kPatience = 10'000;
+  const App* app = node_.member_app();
+  for (const std::uint64_t id : briefs_.due(node_.loop().steady_ms())) {
+    const auto* member = app == nullptr ? nullptr : app->broker().catalogue().find_member(id);
+    if (member == nullptr) {
+      briefs_.missed(id, node_.loop().steady_ms());
+      continue;
+    }
+    caller_->call(member->name, "node_brief", {}, kPatience, [this, id](Result<transport::CallAnswer> answer) {
+      const Millis now = node_.loop().steady_ms();
+      const json::object* brief = answer ? answer->result.if_object() : nullptr;
+      const json::value* running = brief == nullptr ? nullptr : brief->if_contains("running");
+      // A node that is still starting will say something else in a moment.
+      if (running == nullptr || *running != json::value(true)) return briefs_.missed(id, now);
+      briefs_.put(id, std::move(answer->result), now);
+    });
+  }
 }
 
 const json::value* ClusterService::recent_brief(const std::string& name) const {
-  constexpr Millis kOldest = 60'000;
   App* app = node_.member_app();
   const auto* member = app == nullptr ? nullptr : app->broker().catalogue().find_member(std::string_view(name));
   if (member == nullptr || app->group() == nullptr) return nullptr;
   const raft::NodeId id(member->id);
-  const auto found = briefs_.find(member->id);
   const Millis now = node_.loop().steady_ms();
-  if (found == briefs_.end() || now - found->second.at > kOldest) return nullptr;
+  const json::value* brief = briefs_.find(member->id, now);
   // Consensus suspects far sooner, and does well to; a lost packet or two is that much silence.
   const bool lives = app->group()->replica().peers().silence_ms(id, now) < node_.settings().cluster.suspect_max_ms;
-  return net_->up(id) && lives ? &found->second.value : nullptr;
+  return net_->up(id) && lives ? brief : nullptr;
 }
 
 // ---- what other nodes ask ----------------------------------------------------------------------------

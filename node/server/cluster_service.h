@@ -3,6 +3,7 @@
 // cluster/membership with this node's hands, and the list of members put into the group's membership
 // while this node leads. Owner: the runtime; lives also while the app is stopped.
 
+#include "cluster/membership/briefs.h"
 #include "cluster/membership/operations.h"
 #include "cluster/transport/peer_caller.h"
 #include "cluster/transport/peer_net.h"
@@ -102,6 +103,7 @@ class ClusterService final : public membership::OperationsEnv {
   void forget_asked();
   void reconcile();
   void watch_peers();
+  void ask_briefs();
   void arm();
   void await_removed(raft::NodeId node, Millis until, std::function<void(Result<void>)> done);
 
@@ -117,11 +119,7 @@ class ClusterService final : public membership::OperationsEnv {
     bool given_up{false};      // told to the pipes
     bool drop_proposed{false};  // of what ends with it
   };
-  struct Brief {
-    boost::json::value value;
-    Millis at{0};
-  };
-  std::map<std::uint64_t, Brief> briefs_;    // of members, since their streams stand
+  membership::Briefs briefs_;                // of members, since their streams stand
   std::map<std::uint64_t, Absence> absent_;  // members whose streams do not stand
   std::string refusal_;
   std::shared_ptr<char> alive_{std::make_shared<char>()};

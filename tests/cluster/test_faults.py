@@ -167,7 +167,7 @@ def test_CLU_16_long_cut(bed, seconds):
     test.check()
 
 
-@case(weight=15, oracle=False, waits="a member's first answer to cluster_status may be later than the second that is waited for")
+@case(weight=15, oracle=False)
 def test_C3_loss_and_delay(bed):
     """5 % loss and 20 ms of delay on every cable: slower, and nothing else."""
     load = Load(bed)
