@@ -73,17 +73,17 @@ bool clear_bases(const std::string& directory) {
   return sync_directory(directory);
 }
 
+bool clear_spares(const std::string& directory) {
+  const auto found = spares(directory);
+  for (const auto& path : found) {
+    if (::unlink(path.c_str()) != 0) return false;
+  }
+  return found.empty() || sync_directory(directory);
+}
+
 LogFiles::LogFiles(std::shared_ptr<rocksdb::FileSystem> base, std::string directory,
                    std::size_t spares_max)
-    : FileSystemWrapper(std::move(base)), directory_(std::move(directory)), spares_max_(spares_max) {
-  // What an earlier run left may serve again; names of this run begin behind theirs.
-  for (const auto& path : spares(directory_)) {
-    const std::string name = fs::path(path).filename().string();
-    std::uint64_t n = 0;
-    std::from_chars(name.data() + kSpare.size(), name.data() + name.size(), n);
-    next_spare_ = std::max(next_spare_, n + 1);
-  }
-}
+    : FileSystemWrapper(std::move(base)), directory_(std::move(directory)), spares_max_(spares_max) {}
 
 std::string LogFiles::take_spare() {
   const auto found = spares(directory_);

@@ -50,5 +50,8 @@ std::string base_mark(const std::string& log, std::uint64_t base);
 std::uint64_t read_base(const std::string& log);
 /// Removes every mark; synced when it returns. Requires: no log file holds leftovers any more.
 bool clear_bases(const std::string& directory);
+/// Removes the spares of an earlier run: which batches they hold is not known any more. When all that was
+/// in the log has reached tables, an opening counts from 0, below what is left in them.
+bool clear_spares(const std::string& directory);
 
 }  // namespace warren::storage

@@ -25,6 +25,7 @@ Result<WalScan> check_log(const std::string& path, Logger& log) {
   }
   if (auto cut = cut_log(*scan); !cut) return cut.error();
   if (!clear_bases(path)) return make_error(Errc::io, "cannot remove the marks of reused logs in " + path);
+  if (!clear_spares(path)) return make_error(Errc::io, "cannot remove the spare logs in " + path);
   return scan;
 }
 

@@ -342,6 +342,26 @@ TEST_F(DiscReusedLogTest, NeverReplaysLeftoversOfAFileThatWasNotWrittenYet) {
   EXPECT_EQ(read(*copy, kMeta, "state"), state);
 }
 
+/// With everything in tables an opening counts batches from 0: what a spare holds is above that.
+TEST_F(DiscReusedLogTest, ASpareOfAnEarlierRunIsNotTakenForDamage) {
+  store_ = must_open(dir_.store());
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(store_->write(one_put(kMeta, key(1), std::string(50, 'o')), Durability::synced).has_value());
+  }
+  ASSERT_TRUE(disc(*store_).flush_all().has_value());
+  const std::string killed = crash_copy(dir_.store());
+  const auto scan = scan_wal(killed);
+  ASSERT_TRUE(scan.has_value());
+  ASSERT_EQ(scan->batches, 0u) << "all of it must be in tables";
+  ASSERT_TRUE(std::filesystem::exists(killed + "/spare-0"));
+  auto again = must_open(killed);
+  ASSERT_NE(again, nullptr);
+  ASSERT_TRUE(again->write(one_put(kMeta, key(2), "v"), Durability::synced).has_value());
+  auto copy = must_open(crash_copy(killed));
+  ASSERT_NE(copy, nullptr);
+  EXPECT_EQ(read(*copy, kMeta, key(2)), "v");
+}
+
 TEST_F(DiscDamageTest, RefusesAStoreWhoseFilesAreGone) {
   make(3, 20);
   for (const auto* name : {"/CURRENT", "MANIFEST"}) {
