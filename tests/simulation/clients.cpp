@@ -83,6 +83,18 @@ void Cluster::operator_loop() {
   // Now and then a store is about to write tables and wants the floors of the moment.
   Machine& m = *machines_[world_.prng.below(machines_.size())];
   if (world_.prng.chance(1, 10)) on(m, [&m] { m.replica->write_checkpoints([] {}); });
+  if (store_ == StoreKind::rows) return;
+  Machine& full = *machines_[world_.prng.below(machines_.size())];
+  bool asks = world_.prng.chance(1, 2);
+  if (calm_ || !world_.prng.chance(1, 4) || !full.up() || full.ram) return;
+  if (!asks) return tidy(full);
+  on(full, [this, &full] {
+    full.replica->write_checkpoints([this, &full, life = full.life] {
+      world_.after(1, [this, &full, life] {
+        if (life == full.life && !calm_) tidy(full);
+      });
+    });
+  });
 }
 
 /// Brings machines that came back under a new identity into the groups: first as learners, then,

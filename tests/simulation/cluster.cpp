@@ -32,9 +32,10 @@ class Cluster::WireTap final : public replica::Transport {
   Machine& machine_;
 };
 
-Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
+Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed, StoreKind store)
     : world_(world),
       checker_(checker),
+      store_(store),
       network_(world, [this](int to, const std::shared_ptr<const Packet>& packet) {
         deliver(to, packet);
       }) {
@@ -91,9 +92,10 @@ Cluster::Cluster(World& world, Checker& checker, std::uint64_t seed)
   group_options_.transfer_bytes = prng.chance(1, 3) ? 2 * group_options_.chunk_bytes : 1 << 20;
   std::vector<NodeId> voters;
   for (int slot = 0; slot < kMachines; ++slot) {
-    machines_.push_back(std::make_unique<Machine>(world, slot));
+    bool in_memory = ram && slot == kMachines - 1;
+    machines_.push_back(std::make_unique<Machine>(world, slot, in_memory ? StoreKind::rows : store));
     machines_.back()->id = identity(slot, 0);
-    machines_.back()->ram = ram && slot == kMachines - 1;
+    machines_.back()->ram = in_memory;
     if (slot < first_voters_) voters.push_back(identity(slot, 0));
   }
   groups_ = {7, 9};
@@ -134,6 +136,7 @@ void Cluster::start(Machine& m) {
   options.raft.may_vote = !m.ram;
   options.group = group_options_;
   if (bulky_) options.max_frame_bytes = 50'000;
+  auto opened = m.disc.open();
   // Some discs were last written by a version before this one.
   for (GroupUid group : groups_) {
     if (world_.prng.chance(1, 8)) m.disc.age(group);
@@ -151,7 +154,7 @@ void Cluster::start(Machine& m) {
                                                      logger(), post, wake, fatal);
   world_.trace("m{} starts as n{}", m.slot, m.id.value);
   if (m.metadata) m.metadata->attach(*m.replica);
-  auto loaded = m.replica->load([&](GroupUid group) { return make_machine(m, group); });
+  auto loaded = opened ? m.replica->load([&](GroupUid group) { return make_machine(m, group); }) : opened;
   if (!loaded) {
     m.replica.reset();
     m.metadata.reset();
@@ -211,6 +214,17 @@ void Cluster::replace(Machine& m) {
   m.wiped = true;
   m.id = identity(m.slot, ++m.generation);
   world_.after(500'000, [this, &m] { start(m); });
+}
+
+/// The store writes its tables, with the floors of the moment or older ones.
+void Cluster::tidy(Machine& m) {
+  if (m.disc.tidy()) return;
+  world_.trace("m{} dies while it writes tables", m.slot);
+  world_.after(1, [this, &m, life = m.life] {
+    if (life != m.life) return;
+    stop(m, true);
+    world_.after(world_.prng.between(1'000, 800'000), [this, &m] { start(m); });
+  });
 }
 
 void Cluster::stop(Machine& m, bool silent) {

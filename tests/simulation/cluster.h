@@ -24,6 +24,7 @@ struct RunOptions {
   Millis chaos_ms{20'000};
   Millis settle_ms{15'000};  ///< bound within which everything must work again
   bool tracing{false};
+  StoreKind store{StoreKind::rows};
   std::vector<Fault> plan;  ///< filled in by plan_for
 };
 std::vector<Fault> plan_for(std::uint64_t seed, Millis chaos_ms);
@@ -45,7 +46,7 @@ std::vector<Fault> shrink(RunOptions options, const std::string& invariant, int 
 
 class Cluster {
  public:
-  Cluster(World& world, Checker& checker, std::uint64_t seed);
+  Cluster(World& world, Checker& checker, std::uint64_t seed, StoreKind store);
 
   void inject(const Fault& fault);
   /// Heals everything that is not lost for good.
@@ -57,7 +58,7 @@ class Cluster {
 
  private:
   struct Machine {
-    explicit Machine(World& world, int slot) : slot(slot), disc(world), clock(world) {}
+    Machine(World& world, int slot, StoreKind store) : slot(slot), disc(world, store), clock(world) {}
     int slot;
     NodeId id;
     Disc disc;
@@ -103,6 +104,7 @@ class Cluster {
   void inspect_message(Machine& from, GroupUid group, const raft::Message& m);
   void on_fatal(Machine& m, const Error& error);
   void replace(Machine& m);
+  void tidy(Machine& m);
   void demand_reads(Millis within);
   void plot(Machine& m, GroupUid group, const raft::Core& core);
   void cut_off(int slot, Micros delay, Micros length);
@@ -134,6 +136,7 @@ class Cluster {
 
   World& world_;
   Checker& checker_;
+  const StoreKind store_;
   Network network_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::vector<GroupUid> groups_;

@@ -18,7 +18,7 @@ RunResult run_once(const RunOptions& options) {
   Checker checker(world);
   Micros begin = world.now();
   try {
-    Cluster cluster(world, checker, options.seed);
+    Cluster cluster(world, checker, options.seed, options.store);
     for (const Fault& fault : options.plan) {
       world.run(begin + fault.at * 1000);
       cluster.inject(fault);

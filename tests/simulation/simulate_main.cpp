@@ -1,5 +1,6 @@
 // warren-simulate: runs seeds, prints what broke, replays with a trace, shrinks.
-// Usage: warren-simulate [--seed N] [--count N] [--step N] [--seconds CPU] [--chaos MS] [--trace] [--shrink] [--mutant N]
+// Usage: warren-simulate [--seed N] [--count N] [--step N] [--seconds CPU] [--chaos MS] [--trace] [--shrink]
+//        [--store rows|disc] [--mutant N]
 // With --step 6 all seeds have the same plot.
 
 #include "cluster/raft/mutant.h"
@@ -34,6 +35,11 @@ int main(int argc, char** argv) {
     else if (!std::strcmp(argv[i], "--chaos")) options.chaos_ms = static_cast<warren::Millis>(number());
     else if (!std::strcmp(argv[i], "--trace")) trace = true;
     else if (!std::strcmp(argv[i], "--shrink")) shrinking = true;
+    else if (!std::strcmp(argv[i], "--store")) {
+      std::string kind = i + 1 < argc ? argv[++i] : "";
+      if (kind != "disc" && kind != "rows") return std::fprintf(stderr, "--store rows or disc\n"), 2;
+      options.store = kind == "disc" ? warren::simulation::StoreKind::disc : warren::simulation::StoreKind::rows;
+    }
 #ifdef WARREN_RAFT_MUTANTS
     else if (!std::strcmp(argv[i], "--mutant")) warren::raft::active_mutant = static_cast<int>(number());
 #endif

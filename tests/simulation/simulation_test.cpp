@@ -68,6 +68,48 @@ TEST(SimulationTest, NoInvariantBreaksUnderRandomFaults) {
   EXPECT_GT(sum.fenced, 0u);
 }
 
+/// The same over the shipped store, on real files that lose what was not synced.
+TEST(SimulationTest, NoInvariantBreaksOverTheShippedStore) {
+  using Wall = std::chrono::steady_clock;
+  auto end = Wall::now() + std::chrono::seconds(long_run() ? 300 : 8);
+  std::atomic<std::uint64_t> next{1};
+  std::mutex mutex;
+  RunResult sum;
+  std::uint64_t runs = 0;
+  auto work = [&] {
+    while (Wall::now() < end) {
+      RunOptions options;
+      options.seed = next++;
+      options.store = StoreKind::disc;
+      options.plan = plan_for(options.seed, options.chaos_ms);
+      RunResult result = run_once(options);
+      std::lock_guard lock(mutex);
+      ++runs;
+      sum.acks += result.acks, sum.simulated_ms += result.simulated_ms;
+      EXPECT_FALSE(result.failed) << story(options, result) << " --store disc";
+      if (result.failed) return;
+    }
+  };
+  std::vector<std::thread> workers;
+  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) workers.emplace_back(work);
+  for (std::thread& worker : workers) worker.join();
+  fmt::print("over the shipped store: runs={} simulated_minutes={:.1f} acks={}\n", runs,
+             static_cast<double>(sum.simulated_ms) / 6e4, sum.acks);
+  EXPECT_GT(sum.acks, 0u);
+}
+
+TEST(SimulationTest, ASeedIsARunOverTheShippedStore) {
+  RunOptions options;
+  options.seed = 4711;
+  options.store = StoreKind::disc;
+  options.plan = plan_for(options.seed, options.chaos_ms);
+  options.tracing = true;
+  RunResult first = run_once(options);
+  RunResult second = run_once(options);
+  EXPECT_EQ(first.steps, second.steps);
+  EXPECT_EQ(first.trace, second.trace);
+}
+
 TEST(SimulationTest, ASeedIsARun) {
   RunOptions options;
   options.seed = 4711;
