@@ -178,6 +178,10 @@ class Report:
             print(f"      FAILED {failure[:300]}", flush=True)
         if outcome.failed:
             print(f"      log: {outcome.log}", flush=True)
+        # What a program wants known although it passed.
+        if outcome.log.exists():
+            for note in re.findall(r"^NOTE (.*)", outcome.log.read_text(errors="replace"), re.M):
+                print(f"      {note[:300]}", flush=True)
 
     def end(self):
         passed = sum(outcome.passed for outcome in self.outcomes)
@@ -194,7 +198,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", default="", metavar="REGEX")
-    parser.add_argument("--program-timeout", type=float, default=300)
+    parser.add_argument("--program-timeout", type=float, default=420)
     parser.add_argument("--suite-timeout", type=float, default=480)
     parser.add_argument("--budget", type=float, default=1500,
                         help="seconds for all suites together (without --long)")
