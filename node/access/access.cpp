@@ -52,8 +52,7 @@ std::optional<std::uint64_t> limit_of(const std::map<std::string, std::int64_t>&
 Access::Access(const metadata::Catalogue& catalogue, AccessOptions options)
     : catalogue_(catalogue), options_(std::move(options)) {}
 
-Result<metadata::UserDef> Access::authenticate(std::string_view user, std::string_view password,
-                                               bool peer_is_loopback) const {
+Result<Identity> Access::check_password(std::string_view user, std::string_view password) const {
   if (password.empty())
     return make_error(Errc::unauthenticated,
                       fmt::format("user '{}' tried to log in with an empty password", user));
@@ -66,29 +65,64 @@ Result<metadata::UserDef> Access::authenticate(std::string_view user, std::strin
                             password);
   if (found == nullptr || !right)
     return make_error(Errc::unauthenticated, fmt::format("user '{}' - invalid credentials", user));
-  return authenticate(SaslClaim{std::string(user), std::nullopt}, peer_is_loopback);
+  return Identity(user);
 }
 
-Result<metadata::UserDef> Access::authenticate(const SaslClaim& claim,
-                                               bool peer_is_loopback) const {
-  if (claim.password) return authenticate(claim.user, *claim.password, peer_is_loopback);
-  const metadata::UserDef* found = catalogue_.find_user(claim.user);
-  if (found == nullptr)
+Result<Identity> Access::check_token(std::string_view token, std::int64_t now_s) const {
+  if (!options_.tokens) return make_error(Errc::unauthenticated, "no keys for tokens are set");
+  auto login = options_.tokens->verify(token, now_s);
+  if (!login) return login.error();
+  return Identity(std::move(*login));
+}
+
+Result<void> Access::check_place(std::string_view user, bool peer_is_loopback) const {
+  if (peer_is_loopback || !options_.loopback_users.contains(user)) return {};
+  return make_error(Errc::permission_denied, fmt::format("user '{}' can only connect via localhost", user));
+}
+
+Result<Identity> Access::authenticate(std::string_view user, std::string_view password, bool peer_is_loopback,
+                                      std::int64_t now_s) const {
+  std::string why;
+  for (const Backend backend : options_.backends) {
+    auto who = backend == Backend::internal ? check_password(user, password) : check_token(password, now_s);
+    if (who) {
+      if (auto allowed = check_place(who->name, peer_is_loopback); !allowed) return allowed.error();
+      return who;
+    }
+    why += (why.empty() ? "" : "; ") + who.error().text;
+  }
+  return make_error(Errc::unauthenticated, why.empty() ? "no usable authentication backend is set" : why);
+}
+
+Result<Identity> Access::authenticate(const SaslClaim& claim, bool peer_is_loopback, std::int64_t now_s) const {
+  if (claim.password) return authenticate(claim.user, *claim.password, peer_is_loopback, now_s);
+  const bool asked = std::find(options_.backends.begin(), options_.backends.end(), Backend::internal) !=
+                     options_.backends.end();
+  if (!asked || catalogue_.find_user(claim.user) == nullptr)
     return make_error(Errc::unauthenticated,
                       fmt::format("user '{}' - invalid credentials", claim.user));
-  if (!peer_is_loopback && options_.loopback_users.contains(claim.user))
-    return make_error(Errc::permission_denied,
-                      fmt::format("user '{}' can only connect via localhost", claim.user));
-  return *found;
+  if (auto allowed = check_place(claim.user, peer_is_loopback); !allowed) return allowed.error();
+  return Identity(claim.user);
 }
 
-bool Access::can_access_vhost(std::string_view user, std::string_view vhost) const {
-  return catalogue_.find_permission(user, vhost) != nullptr;
+Result<Identity> Access::renew(const Identity& who, std::string_view secret, std::int64_t now_s) const {
+  if (!who.token) return who;  // a password does not run out: every new one is taken
+  auto next = check_token(secret, now_s);
+  if (next && next->name != who.name)
+    return make_error(Errc::permission_denied, fmt::format("the new token is of user '{}'", next->name));
+  return next;
 }
 
-bool Access::can(std::string_view user, std::string_view vhost, Permission permission,
+bool Access::can_access_vhost(const Identity& who, std::string_view vhost) const {
+  if (who.token) return who.token->enters(vhost);
+  return catalogue_.find_permission(who.name, vhost) != nullptr;
+}
+
+bool Access::can(const Identity& who, std::string_view vhost, Permission permission,
                  std::string_view resource_name) {
-  const metadata::PermissionDef* def = catalogue_.find_permission(user, vhost);
+  const std::string_view name = permission_name(resource_name);
+  if (who.token) return who.token->can(vhost, permission, name);
+  const metadata::PermissionDef* def = catalogue_.find_permission(who.name, vhost);
   if (def == nullptr) return false;
   const std::string* pattern = nullptr;
   switch (permission) {
@@ -97,16 +131,17 @@ bool Access::can(std::string_view user, std::string_view vhost, Permission permi
     case Permission::read: pattern = &def->read; break;
   }
   WARREN_ASSERT(pattern != nullptr);
-  const std::string_view name = permission_name(resource_name);
   if (pattern->empty()) return false;  // ^$, and no resource has an empty name
   if (*pattern == ".*") return true;
   return patterns_.matches(*pattern, name);
 }
 
-bool Access::can_use_topic(std::string_view user, std::string_view vhost,
+bool Access::can_use_topic(const Identity& who, std::string_view vhost,
                            std::string_view exchange, std::string_view routing_key,
                            Permission permission, const TopicContext& context) {
   WARREN_ASSERT(permission != Permission::configure);
+  if (who.token) return who.token->can_use_topic(vhost, permission_name(exchange), routing_key, permission);
+  const std::string& user = who.name;
   const metadata::TopicPermissionDef* def =
       catalogue_.find_topic_permission(user, vhost, exchange);
   if (def == nullptr) return true;
@@ -120,37 +155,39 @@ bool Access::can_use_topic(std::string_view user, std::string_view vhost,
   return patterns_.matches(pattern, routing_key);
 }
 
-Result<void> Access::require(std::string_view user, std::string_view vhost, Permission permission,
+Result<void> Access::require(const Identity& who, std::string_view vhost, Permission permission,
                              ResourceKind kind, std::string_view resource_name) {
-  if (can(user, vhost, permission, resource_name)) return {};
-  return make_error(Errc::permission_denied, refused_text(permission, kind, resource_name, vhost, user));
+  if (can(who, vhost, permission, resource_name)) return {};
+  return make_error(Errc::permission_denied,
+                    refused_text(permission, kind, resource_name, vhost, who.name));
 }
 
-Result<void> Access::require_topic(std::string_view user, std::string_view vhost,
+Result<void> Access::require_topic(const Identity& who, std::string_view vhost,
                                    std::string_view exchange, std::string_view routing_key,
                                    Permission permission, const TopicContext& context) {
-  if (can_use_topic(user, vhost, exchange, routing_key, permission, context)) return {};
+  if (can_use_topic(who, vhost, exchange, routing_key, permission, context)) return {};
   return make_error(
       Errc::permission_denied,
       fmt::format("access to topic '{}' in exchange '{}' in vhost '{}' refused for user '{}'",
-                  routing_key, permission_name(exchange), vhost, user));
+                  routing_key, permission_name(exchange), vhost, who.name));
 }
 
-std::vector<std::string> Access::tags(std::string_view user) const {
-  const metadata::UserDef* def = catalogue_.find_user(user);
+std::vector<std::string> Access::tags(const Identity& who) const {
+  if (who.token) return who.token->tags;
+  const metadata::UserDef* def = catalogue_.find_user(who.name);
   return def == nullptr ? std::vector<std::string>() : def->tags;
 }
 
-bool Access::has_tag(std::string_view user, std::string_view tag) const {
-  const metadata::UserDef* def = catalogue_.find_user(user);
-  return def != nullptr && std::find(def->tags.begin(), def->tags.end(), tag) != def->tags.end();
+bool Access::has_tag(const Identity& who, std::string_view tag) const {
+  const auto all = tags(who);
+  return std::find(all.begin(), all.end(), tag) != all.end();
 }
 
-Result<void> Access::check_user_id(std::string_view user, std::string_view claimed) const {
-  if (claimed == user || has_tag(user, "impersonator")) return {};
+Result<void> Access::check_user_id(const Identity& who, std::string_view claimed) const {
+  if (claimed == who.name || has_tag(who, "impersonator")) return {};
   return make_error(Errc::invalid_argument,
                     fmt::format("user_id property set to '{}' but authenticated user was '{}'",
-                                claimed, user));
+                                claimed, who.name));
 }
 
 Result<void> Access::check_vhost_connections(std::string_view user, std::string_view vhost,

@@ -189,6 +189,8 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   Events& events() { return events_; }
   /// To be called when alarms_ changed.
   void alarms_changed();
+  /// What a channel remembers of who may publish where is over.
+  void rights_changed() { ++epoch_; }
   bool flow_closed() const { return flow_closed_; }
 
   // ---- the loop ----

@@ -208,7 +208,7 @@ bool Channel::allowed(access::Permission permission, std::string_view resource, 
                       MethodId id) {
   const auto kind = exchange ? access::ResourceKind::exchange : access::ResourceKind::queue;
   const std::string_view named = exchange && resource.empty() ? "amq.default" : resource;
-  auto granted = broker_.access().require(session_.user(), vhost_name(), permission, kind, named);
+  auto granted = broker_.access().require(session_.who(), vhost_name(), permission, kind, named);
   if (granted) return true;
   error(ReplyCode::access_refused, granted.error().text, id);
   return false;

@@ -462,7 +462,7 @@ void Channel::check_timeouts(Millis now) {
 void Channel::recheck_permissions() {
   std::vector<ChannelConsumer*> lost;
   for (auto& [tag, consumer] : consumers_)
-    if (!broker_.access().can(session_.user(), vhost_name(), access::Permission::read,
+    if (!broker_.access().can(session_.who(), vhost_name(), access::Permission::read,
                               consumer->queue()->def().name))
       lost.push_back(consumer.get());
   for (ChannelConsumer* consumer : lost) {

@@ -95,7 +95,7 @@ bool Channel::check_publish_exchange(std::string_view exchange, std::string_view
     return false;
   }
   if (def->type != "topic") return true;
-  auto granted = broker_.access().require_topic(session_.user(), vhost_name(), exchange, key,
+  auto granted = broker_.access().require_topic(session_.who(), vhost_name(), exchange, key,
                                                 access::Permission::write);
   if (!granted) error(ReplyCode::access_refused, granted.error().text, BasicPublish::kId);
   return granted.has_value();
@@ -169,7 +169,7 @@ bool Channel::check_properties(std::string_view props) {
     last_expiration_ = *expiration;
   }
   if (scan.has(amqp::kFlagUserId)) {
-    auto allowed = broker_.access().check_user_id(session_.user(), scan.user_id);
+    auto allowed = broker_.access().check_user_id(session_.who(), scan.user_id);
     if (!allowed) {
       error(ReplyCode::precondition_failed, allowed.error().text, BasicPublish::kId);
       return false;

@@ -333,7 +333,7 @@ void Channel::bind(metadata::BindingDef def, bool remove, MethodId id, bool no_w
       queue && !queue->reachable())
     return queue_error(QueueError::home_down, queue->def(), id);
   if (source->type == "topic") {
-    auto granted = broker_.access().require_topic(session_.user(), vhost_name(), def.source,
+    auto granted = broker_.access().require_topic(session_.who(), vhost_name(), def.source,
                                                   def.routing_key, Permission::read);
     if (!granted) return error(granted.error(), id);
   }

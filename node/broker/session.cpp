@@ -97,16 +97,16 @@ amqp::Login Session::login(std::string_view mechanism, std::string_view response
   if (!claim)
     return {claim.error().code == Errc::unsupported ? Outcome::unknown_mechanism : Outcome::malformed,
             claim.error().text};
-  auto user = broker_.access().authenticate(*claim, peer_.loopback);
-  broker_.events().login(*this, claim->user, user.has_value(), user ? "" : user.error().text);
-  if (!user) {
+  auto who = broker_.access().authenticate(*claim, peer_.loopback, broker_.wall_ms() / 1000);
+  broker_.events().login(*this, who ? who->name : claim->user, who.has_value(), who ? "" : who.error().text);
+  if (!who) {
     broker_.log().error(LogArea::connection,
                         "AMQP connection {}: {} login refused: user '{}' - {}", name_, mechanism_,
-                        claim->user, user.error().text);
+                        claim->user, who.error().text);
     return {Outcome::refused, "Login was refused using authentication mechanism " + mechanism_ +
                                   ". For details see the broker logfile."};
   }
-  user_ = claim->user;
+  who_ = std::move(*who);
   if (const FieldValue* given = client_properties.find("connection_name"))
     if (const auto text = given->as_string()) {
       std::string shown(*text);  // a client's text must not begin a line of its own
@@ -122,23 +122,31 @@ std::optional<AmqpError> Session::open_vhost(std::string_view vhost) {
   VhostRuntime* runtime = broker_.vhost(vhost);
   if (runtime == nullptr)
     return AmqpError{ReplyCode::not_allowed, fmt::format("vhost {} not found", vhost)};
-  if (!broker_.access().can_access_vhost(user_, vhost))
+  if (!broker_.access().can_access_vhost(who_, vhost))
     return AmqpError{ReplyCode::not_allowed,
-                     fmt::format("access to vhost '{}' refused for user '{}'", vhost, user_)};
-  if (auto refused = broker_.connection_refused(*runtime, user_))
+                     fmt::format("access to vhost '{}' refused for user '{}'", vhost, user())};
+  if (auto refused = broker_.connection_refused(*runtime, user()))
     return AmqpError{ReplyCode::not_allowed, *refused};
   vhost_name_ = vhost;
   opened_ = true;
   ++runtime->connections;
   broker_.log().info(LogArea::connection,
                      "connection {}: user '{}' authenticated and granted access to vhost '{}'", name_,
-                     user_, vhost_name_);
+                     user(), vhost_name_);
   broker_.connection_opened(*this);
   return std::nullopt;
 }
 
-std::optional<AmqpError> Session::update_secret(std::string_view) {
-  // The internal backend has no secret that runs out: every new one is taken (CON-31).
+std::optional<AmqpError> Session::update_secret(std::string_view secret) {
+  auto next = broker_.access().renew(who_, secret, broker_.wall_ms() / 1000);
+  if (!next) {
+    broker_.log().error(LogArea::connection, "connection {}: secret update was refused for user '{}': {}", name_,
+                        user(), next.error().text);
+    return AmqpError{ReplyCode::not_allowed, "New secret was refused by one of the backends"};
+  }
+  const bool other = next->token != who_.token;
+  who_ = std::move(*next);
+  if (other) broker_.rights_changed();
   recheck();
   return std::nullopt;
 }
@@ -182,7 +190,7 @@ bool Session::on_closing(const std::string& why) {
                          : why.starts_with("error on") ? LogLevel::error : LogLevel::warning;
   broker_.log().log(level, LogArea::connection,
                     "closing AMQP connection {} (vhost: '{}', user: '{}'): {}", name_, vhost_name_,
-                    user_, why);
+                    user(), why);
   return over;
 }
 
@@ -241,6 +249,8 @@ void Session::alarm_changed() {
 
 void Session::tick() {
   connection_.on_tick(broker_.steady_ms());
+  if (who_.token && who_.token->expires_s && *who_.token->expires_s <= broker_.wall_ms() / 1000 && !over())
+    close(ReplyCode::connection_forced, "credential expired");
   if (connection_.state() == amqp::ConnectionState::running) {
     std::vector<Channel*> channels;
     connection_.for_each_channel([&](std::uint16_t, amqp::ChannelHandler& handler) {

@@ -46,7 +46,8 @@ class Session final : public amqp::ConnectionHandler {
   const amqp::Connection& connection() const { return connection_; }
   std::uint64_t id() const { return id_; }
   const std::string& name() const { return name_; }
-  const std::string& user() const { return user_; }
+  const std::string& user() const { return who_.name; }
+  const access::Identity& who() const { return who_; }
   const std::string& mechanism() const { return mechanism_; }
   const std::string& vhost_name() const { return vhost_name_; }
   VhostRuntime* vhost() { return broker_.vhost(vhost_name_); }
@@ -80,7 +81,7 @@ class Session final : public amqp::ConnectionHandler {
   /// Operator or server closes: connection.close with `code`.
   void close(amqp::ReplyCode code, std::string text);
   void disconnected(const std::string& why);
-  /// Twice a second: heartbeats and consumer time-outs.
+  /// Twice a second: heartbeats, consumer time-outs, the end of the token.
   void tick();
   /// Permissions of the user changed.
   void recheck();
@@ -114,7 +115,7 @@ class Session final : public amqp::ConnectionHandler {
   amqp::Connection connection_;
   std::uint64_t id_;
   std::string name_;
-  std::string user_;
+  access::Identity who_;
   std::string mechanism_;
   std::string vhost_name_;
   bool opened_{false};

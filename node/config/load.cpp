@@ -9,6 +9,7 @@
 #include "node/config/conf_file.h"
 #include "node/config/config.h"
 #include "node/config/log_format.h"
+#include "node/config/settings.h"
 #include "node/config/values.h"
 
 namespace warren::config {
@@ -32,6 +33,7 @@ class Loader {
   Result<void> apply_log_levels(const std::string& spec, const Origin& origin);
   std::vector<std::string> further_files() const;
   Result<void> check() const;
+  Result<void> check_backends();
   std::string origin_of(std::string_view key) const;
 
   const EnvView& env_;
@@ -273,6 +275,43 @@ Result<void> Loader::check() const {
   return {};
 }
 
+/// Who may let people in must be plain: a backend that is not here is left out, never stood in for.
+Result<void> Loader::check_backends() {
+  const auto unsupported = [](std::string text) { return make_error(Errc::unsupported, std::move(text)); };
+  std::map<std::string, std::string> authn;
+  for (const auto& [name, entry] : out_.get_all("auth_backends.$num.$name")) {
+    const std::string number = name.substr(0, name.find('.'));
+    if (name.ends_with(".authn")) authn[number] = entry.text;
+  }
+  for (const auto& [name, entry] : out_.get_all("auth_backends.$num.$name")) {
+    const std::string& other = authn[name.substr(0, name.find('.'))];
+    if (name.ends_with(".authz") && known_auth_backend(entry.text) != known_auth_backend(other))
+      return unsupported(fmt::format("{}: different backends for the two halves of access are not supported",
+                                     origin_of(entry.key)));
+  }
+  std::string unknown;
+  for (const char* pattern : {"auth_backends.$num", "auth_backends.$num.$name"})
+    for (const auto& [name, entry] : out_.get_all(pattern)) {
+      if (!known_auth_backend(entry.text).empty()) continue;
+      unknown = entry.text;
+      out_.warn(fmt::format("{}: {} = {} is left out: this server has internal and oauth2", entry.origin.text(),
+                            entry.key, entry.text));
+    }
+  const auto known = known_auth_backends(out_);
+  if (known.empty())
+    return unsupported(fmt::format("auth_backends: '{}' is not known here, and nobody could log in", unknown));
+  if (std::find(known.begin(), known.end(), "oauth2") == known.end()) return {};
+  for (const char* fetched : {"auth_oauth2.jwks_url", "auth_oauth2.jwks_uri", "auth_oauth2.issuer"})
+    if (out_.has_value(fetched))
+      return unsupported(fmt::format("{}: signing keys are not fetched over HTTPS; give them as "
+                                     "auth_oauth2.signing_keys.<key id> = <PEM file>, and take this one out",
+                                     origin_of(fetched)));
+  if (out_.get_all("auth_oauth2.signing_keys.$name").empty())
+    return make_error(Errc::invalid_argument,
+                      "auth_backends names oauth2, which needs auth_oauth2.signing_keys.<key id> = <PEM file>");
+  return {};
+}
+
 Result<Config> Loader::run(const std::vector<Override>& overrides) {
   for (const auto& note : out_.env().notes) out_.warn(note);
   if (auto done = read_main_file(); !done) return done.error();
@@ -292,6 +331,7 @@ Result<Config> Loader::run(const std::vector<Override>& overrides) {
     }
   }
   if (auto done = check(); !done) return done.error();
+  if (auto done = check_backends(); !done) return done.error();
   return std::move(out_);
 }
 

@@ -64,6 +64,7 @@ const std::vector<OptionGroup>& option_groups() {
   static const std::vector<OptionGroup> groups{
       {"Network and connections", &network_options()},
       {"Users and authentication", &access_options()},
+      {"Logins with OAuth 2.0 tokens", &oauth2_options()},
       {"Limits, memory, disc and queues", &limit_options()},
       {"Cluster", &cluster_options()},
       {"Logs", &log_options()},

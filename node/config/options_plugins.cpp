@@ -100,7 +100,7 @@ const std::vector<ForeignPrefix>& foreign_prefixes() {
       {"stream.", "the stream protocol"},
       {"auth_ldap.", "LDAP authentication"},
       {"auth_http.", "HTTP authentication"},
-      {"auth_oauth2.", "OAuth 2 authentication"},
+      {"auth_oauth2.", "parts of OAuth 2 authentication"},
       {"management.oauth_", "OAuth 2 for the web page"},
       {"management.", "parts of the management plugin"},
       {"management_agent.", "parts of the management plugin"},

@@ -1,6 +1,7 @@
 #include "node/config/settings.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/assert.h"
 #include "node/config/values.h"
@@ -108,6 +109,20 @@ ConnectionSettings connections(const Config& c) {
   return out;
 }
 
+TokenSettings tokens(const Config& c) {
+  TokenSettings out;
+  out.resource_server_id = c.get_string("auth_oauth2.resource_server_id");
+  out.verify_audience = c.get_bool("auth_oauth2.verify_aud");
+  if (c.is_given("auth_oauth2.scope_prefix")) out.scope_prefix = c.get_string("auth_oauth2.scope_prefix");
+  out.additional_scopes_key = c.get_string("auth_oauth2.additional_scopes_key");
+  out.username_claims = texts(c, "auth_oauth2.preferred_username_claims.$num");
+  out.scope_aliases = tags(c, "auth_oauth2.scope_aliases.$name");
+  out.signing_keys = tags(c, "auth_oauth2.signing_keys.$name");
+  out.default_key = c.get_string("auth_oauth2.default_key");
+  out.algorithms = texts(c, "auth_oauth2.algorithms.$name");
+  return out;
+}
+
 AccessSettings access(const Config& c) {
   AccessSettings out;
   out.default_user = c.get_string("default_user");
@@ -124,8 +139,8 @@ AccessSettings access(const Config& c) {
   if (c.get_string("loopback_users") == "none") out.loopback_users.clear();
   out.mechanisms = texts(c, "auth_mechanisms.$num");
   if (out.mechanisms.empty()) out.mechanisms = {"PLAIN", "AMQPLAIN"};
-  out.backends = texts(c, "auth_backends.$num");
-  if (out.backends.empty()) out.backends = {"internal"};
+  out.backends = known_auth_backends(c);
+  out.tokens = tokens(c);
   out.anonymous_user = c.get_string("anonymous_login_user");
   if (out.anonymous_user == "none") out.anonymous_user.clear();
   out.cert_login_from = c.get_string("ssl_cert_login_from");
@@ -308,6 +323,25 @@ std::optional<LogLevel> parse_log_level(std::string_view name) {
   if (name == "critical" || name == "alert" || name == "emergency") return LogLevel::critical;
   if (name == "none") return LogLevel::none;
   return std::nullopt;
+}
+
+std::string_view known_auth_backend(std::string_view name) {
+  if (name == "internal" || name == "rabbit_auth_backend_internal") return "internal";
+  if (name == "oauth2" || name == "oauth" || name == "rabbit_auth_backend_oauth2") return "oauth2";
+  return {};
+}
+
+std::vector<std::string> known_auth_backends(const Config& config) {
+  std::map<std::int64_t, std::string> given;
+  const auto number = [](const std::string& name) { return std::strtoll(name.c_str(), nullptr, 10); };
+  for (const auto& [name, entry] : config.get_all("auth_backends.$num")) given[number(name)] = entry.text;
+  for (const auto& [name, entry] : config.get_all("auth_backends.$num.$name"))
+    if (name.ends_with(".authn")) given[number(name)] = entry.text;
+  if (given.empty()) return {"internal"};
+  std::vector<std::string> out;
+  for (const auto& [place, name] : given)
+    if (const auto known = known_auth_backend(name); !known.empty()) out.emplace_back(known);
+  return out;
 }
 
 Settings make_settings(const Config& c) {

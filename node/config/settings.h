@@ -52,13 +52,27 @@ struct ConnectionSettings {
   std::int64_t unauthenticated_connections{4096};
 };
 
+/// auth_oauth2.*; the keys are still in their files.
+struct TokenSettings {
+  std::string resource_server_id;
+  bool verify_audience{true};
+  std::optional<std::string> scope_prefix;  ///< set: instead of the id and a dot
+  std::string additional_scopes_key;
+  std::vector<std::string> username_claims;
+  std::map<std::string, std::string> scope_aliases;  ///< alias -> scopes with spaces between
+  std::map<std::string, std::string> signing_keys;   ///< key id -> file
+  std::string default_key;
+  std::vector<std::string> algorithms;
+};
+
 struct AccessSettings {
   std::string default_user, default_pass, default_vhost;
   std::vector<std::string> default_user_tags;
   std::string default_configure, default_write, default_read;
   std::vector<std::string> loopback_users;
   std::vector<std::string> mechanisms;  ///< PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS, in order
-  std::vector<std::string> backends;
+  std::vector<std::string> backends;  ///< internal, oauth2, in order
+  TokenSettings tokens;
   std::string anonymous_user;  ///< empty: off
   std::string cert_login_from, cert_login_san_type;
   int cert_login_san_index{0};
@@ -180,6 +194,11 @@ struct Settings {
   LogSettings logs;
   HttpSettings http;
 };
+
+/// The backends of `auth_backends` that are known here, in order: internal, oauth2. Without any given: internal.
+std::vector<std::string> known_auth_backends(const Config& config);
+/// internal or oauth2, by any name of theirs; empty for another one.
+std::string_view known_auth_backend(std::string_view name);
 
 /// The configuration in typed form. Total: load_config has checked everything.
 Settings make_settings(const Config& config);

@@ -130,7 +130,7 @@ void post_binding(const CallRef& call) {
   if (!may_bind(call)) return;
   const auto* source = call->broker().catalogue().find_exchange(def.vhost, def.source);
   if (source->type == "topic")
-    if (auto granted = call->broker().access().require_topic(call->user.name, def.vhost, def.source,
+    if (auto granted = call->broker().access().require_topic(call->user, def.vhost, def.source,
                                                              def.routing_key, Permission::read);
         !granted)
       return call->fail(granted.error());

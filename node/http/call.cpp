@@ -69,7 +69,7 @@ std::string Call::at(std::string_view name) const {
 }
 
 bool Call::sees(std::string_view vhost) {
-  return has_tag(Tag::monitoring) || broker().access().can_access_vhost(user.name, vhost);
+  return has_tag(Tag::monitoring) || broker().access().can_access_vhost(user, vhost);
 }
 
 std::vector<std::string> Call::vhosts() {
@@ -244,10 +244,14 @@ Response error_response(int status, std::string_view error, std::string_view rea
 
 namespace {
 
-Result<metadata::UserDef> authenticate(server::Node& node, const Request& request) {
+Result<access::Identity> authenticate(server::Node& node, const Request& request) {
+  broker::Broker& broker = node.app()->broker();
+  const std::int64_t now_s = broker.wall_ms() / 1000;
+  if (const auto token = parse_bearer(request.authorization))
+    return broker.access().authenticate("", *token, request.loopback, now_s);
   const auto login = parse_basic(request.authorization);
   if (!login) return make_error(Errc::unauthenticated, "no credentials");
-  return node.app()->broker().access().authenticate(login->first, login->second, request.loopback);
+  return broker.access().authenticate(login->first, login->second, request.loopback, now_s);
 }
 
 Response login_failed() {
@@ -264,7 +268,7 @@ bool vhost_allowed(Call& call, const Route& route) {
     call.not_found();
     return false;
   }
-  const bool enters = call.broker().access().can_access_vhost(call.user.name, vhost);
+  const bool enters = call.broker().access().can_access_vhost(call.user, vhost);
   const bool allowed = route.tag == Tag::administrator ||
                        (route.tag == Tag::policymaker && call.has_tag(Tag::administrator)) ||
                        (call.request.method == "GET" ? call.sees(vhost) : enters);
@@ -316,8 +320,9 @@ void handle(server::Node& node, Request request, std::function<void(Response)> a
       return call->respond(login_failed());
     }
     call->user = std::move(*user);
+    call->tags = call->broker().access().tags(call->user);
   } else {
-    call->user.tags = {"administrator"};  // OPTIONS reaches no handler, only the list of methods
+    call->tags = {"administrator"};  // OPTIONS reaches no handler, only the list of methods
   }
   dispatch(call);
 }

@@ -24,13 +24,14 @@ class Call : public std::enable_shared_from_this<Call> {
   server::Node& node;
   const Request request;
   PathParameters parameters;
-  metadata::UserDef user;
+  access::Identity user;
+  std::vector<std::string> tags;  ///< of the user
 
   server::App& app() { return *node.app(); }
   broker::Broker& broker() { return node.app()->broker(); }
   /// A path parameter; "" when the pattern has none of that name.
   std::string at(std::string_view name) const;
-  bool has_tag(Tag tag) const { return tags_allow(user.tags, tag); }
+  bool has_tag(Tag tag) const { return tags_allow(tags, tag); }
   /// Monitors see every vhost, others those they may enter.
   bool sees(std::string_view vhost);
   /// The vhosts of the path, or all that the user sees.

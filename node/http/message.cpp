@@ -95,14 +95,26 @@ bool parse_target(std::string_view target, Request& out) {
   return true;
 }
 
+namespace {
+
+/// What stands behind the name of a scheme, whatever its case.
+std::optional<std::string_view> behind_scheme(std::string_view header, std::string_view scheme) {
+  if (header.find(' ') != scheme.size()) return std::nullopt;
+  for (std::size_t i = 0; i < scheme.size(); ++i)
+    if (std::tolower(static_cast<unsigned char>(header[i])) != scheme[i]) return std::nullopt;
+  header.remove_prefix(scheme.size());
+  while (!header.empty() && header.front() == ' ') header.remove_prefix(1);
+  return header;
+}
+
+}  // namespace
+
+std::optional<std::string_view> parse_bearer(std::string_view header) { return behind_scheme(header, "bearer"); }
+
 std::optional<std::pair<std::string, std::string>> parse_basic(std::string_view header) {
-  const auto space = header.find(' ');
-  if (space != 5) return std::nullopt;
-  for (std::size_t i = 0; i < 5; ++i)
-    if (std::tolower(static_cast<unsigned char>(header[i])) != "basic"[i]) return std::nullopt;
-  std::string_view token = header.substr(6);
-  while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
-  auto text = base64_decode(token);
+  const auto token = behind_scheme(header, "basic");
+  if (!token) return std::nullopt;
+  auto text = base64_decode(*token);
   if (!text) return std::nullopt;
   const auto colon = text->find(':');
   if (colon == std::string::npos) return std::nullopt;

@@ -45,6 +45,8 @@ std::string quote_plus(std::string_view text);
 /// escaped slashes are not. False when an escape is malformed.
 bool parse_target(std::string_view target, Request& out);
 
+/// The token of a Bearer authorization header; nothing when it is none.
+std::optional<std::string_view> parse_bearer(std::string_view header);
 /// User and password of a Basic authorization header.
 std::optional<std::pair<std::string, std::string>> parse_basic(std::string_view header);
 

@@ -118,7 +118,7 @@ void publish(const CallRef& call) {
   if (!permitted(call, Permission::write, ResourceKind::exchange, exchange)) return;
   const std::string key = text_of(body, "routing_key", "");
   if (key.size() > 255) return call->fail(400, "bad_request", "the routing key is longer than 255 bytes");
-  auto granted = broker.access().require_topic(call->user.name, call->at("vhost"), exchange, key, Permission::write);
+  auto granted = broker.access().require_topic(call->user, call->at("vhost"), exchange, key, Permission::write);
   if (def != nullptr && def->type == "topic" && !granted) return call->fail(granted.error());
   std::string payload = text_of(body, "payload", "");
   if (const auto encoding = text_of(body, "payload_encoding", ""); encoding == "base64") {
@@ -135,7 +135,7 @@ void publish(const CallRef& call) {
   if (const auto* given = body.if_contains("properties"); given != nullptr && given->is_object())
     if (auto valid = read_properties(given->as_object(), properties); !valid) return call->fail(valid.error());
   if (properties.user_id)
-    if (auto valid = broker.access().check_user_id(call->user.name, *properties.user_id); !valid)
+    if (auto valid = broker.access().check_user_id(call->user, *properties.user_id); !valid)
       return call->fail(valid.error());
   auto* vhost = broker.vhost(call->at("vhost"));
   const auto settled = std::make_shared<Settled>(call);

@@ -117,7 +117,7 @@ void put_cluster_name(const CallRef& call) {
 }
 
 void whoami(const CallRef& call) {
-  call->ok(json::object{{"name", call->user.name}, {"tags", server::strings_json(call->user.tags)},
+  call->ok(json::object{{"name", call->user.name}, {"tags", server::strings_json(call->tags)},
                         {"is_internal_user", true}});
 }
 

@@ -14,7 +14,7 @@ using access::Permission;
 using access::ResourceKind;
 
 bool permitted(const CallRef& call, Permission permission, ResourceKind kind, const std::string& name) {
-  auto granted = call->broker().access().require(call->user.name, call->at("vhost"), permission, kind, name);
+  auto granted = call->broker().access().require(call->user, call->at("vhost"), permission, kind, name);
   if (granted) return true;
   call->fail(granted.error());
   return false;

@@ -137,7 +137,8 @@ void clear_password(AdminCall& call) {
 }
 
 void authenticate_user(AdminCall& call) {
-  auto user = call.broker().access().authenticate(call.text("username"), call.text("password"), true);
+  auto user = call.broker().access().authenticate(call.text("username"), call.text("password"), true,
+                                                   call.broker().wall_ms() / 1000);
   if (!user) return call.sink->fail(Errc::unauthenticated, "invalid credentials");
   done(call);
 }

@@ -48,12 +48,16 @@ App::~App() = default;
 void App::start(std::function<void(Result<void>)> done) {
   start_done_ = std::move(done);
   loop_.refresh();
+  auto tokens = token_verifier();
+  if (!tokens) return started(tokens.error());
   if (auto opened = open_store(); !opened) return started(opened);
   journal_ = std::make_unique<Journal>(loop_, *store_, *committer_, on_failure_);
   journal_->on_progress([this] { broker_->check_flow(); });
   // Asked just before log rows reach a file: what is dead by then is never written there.
   store_->on_floors_wanted([this] { loop_.post([this] { write_checkpoints(); }); });
-  broker_ = std::make_unique<broker::Broker>(*this, broker_options());
+  broker::BrokerOptions options = broker_options();
+  options.access.tokens = std::move(*tokens);
+  broker_ = std::make_unique<broker::Broker>(*this, std::move(options));
   broker_->begin_boot();
   sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits()});
   sockets_->unauthenticated_max = static_cast<std::size_t>(settings_.connections.unauthenticated_connections);

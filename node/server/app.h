@@ -113,6 +113,7 @@ class App final : public broker::BrokerEnv {
   void started(Result<void> result);
   Result<void> open_listeners();
   broker::BrokerOptions broker_options() const;
+  Result<std::shared_ptr<const access::TokenVerifier>> token_verifier() const;
   amqp::ConnectionLimits connection_limits() const;
   void turn();
   void tick();

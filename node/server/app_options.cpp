@@ -4,6 +4,10 @@
 
 #include "node/access/passwords.h"
 
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
 namespace warren::server {
 
 namespace {
@@ -35,11 +39,49 @@ broker::BrokerOptions App::broker_options() const {
   options.anonymous_user = settings_.access.anonymous_user;
   options.access.loopback_users = {settings_.access.loopback_users.begin(),
                                    settings_.access.loopback_users.end()};
+  options.access.backends.clear();
+  for (const auto& name : settings_.access.backends)
+    options.access.backends.push_back(name == "oauth2" ? access::Backend::oauth2 : access::Backend::internal);
   options.flow_bytes = static_cast<std::uint64_t>(settings_.storage.journal_bytes);
   options.queue.resident_bytes_max = static_cast<std::size_t>(settings_.queues.queue_memory);
   options.queues_memory = static_cast<std::size_t>(settings_.queues.queues_memory);
   options.queue.checkpoint_bytes = static_cast<std::size_t>(settings_.storage.write_buffer) * 3 / 4;
   return options;
+}
+
+/// Null without the backend oauth2.
+Result<std::shared_ptr<const access::TokenVerifier>> App::token_verifier() const {
+  const auto& names = settings_.access.backends;
+  if (std::find(names.begin(), names.end(), "oauth2") == names.end())
+    return std::shared_ptr<const access::TokenVerifier>();
+  const auto& from = settings_.access.tokens;
+  access::TokenOptions options;
+  options.resource_server_id = from.resource_server_id;
+  options.verify_audience = from.verify_audience;
+  options.scope_prefix = from.scope_prefix;
+  options.additional_scopes_key = from.additional_scopes_key;
+  options.username_claims = from.username_claims;
+  options.default_key = from.default_key;
+  options.algorithms = from.algorithms;
+  for (const auto& [alias, scopes] : from.scope_aliases) {
+    std::istringstream words(scopes);
+    auto& list = options.scope_aliases[alias];
+    for (std::string word; words >> word;) list.push_back(word);
+  }
+  for (const auto& [id, path] : from.signing_keys) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream text;
+    if (in) text << in.rdbuf();
+    if (!in || !text)
+      return make_error(Errc::io, "auth_oauth2.signing_keys." + id + ": cannot read " + path);
+    options.signing_keys[id] = text.str();
+  }
+  auto made = access::TokenVerifier::make(std::move(options));
+  if (!made) return make_error(made.error().code, "auth_oauth2: " + made.error().text);
+  if (from.resource_server_id.empty())
+    log_.warning(LogArea::general, "auth_oauth2.resource_server_id is not set: tokens that were made for others "
+                                   "log in here too");
+  return made;
 }
 
 amqp::ConnectionLimits App::connection_limits() const {

@@ -6,6 +6,7 @@ import subprocess
 import threading
 
 import node as node_mod
+import tokens
 
 MANAGED = ("rabbitmq_management", "rabbitmq_event_exchange",
            "rabbitmq_consistent_hash_exchange")
@@ -23,6 +24,8 @@ GROUPS = {
                   oracle_advanced="[{rabbit,[{channel_tick_interval,300}]}].\n"),
     "conns": dict(config="connection_max = 3\nconsumer_max_per_channel = 2\n"),
     "advanced": dict(advanced="[{rabbit,[{default_consumer_prefetch,{false,3}}]}].\n"),
+    "tokens": dict(config=lambda folder: tokens.Issuer(folder).config(),
+                   plugins=("rabbitmq_management", "rabbitmq_auth_backend_oauth2")),
     "own": None,
 }
 
@@ -48,6 +51,8 @@ class Nodes:
         """A node that is not started yet, in a new folder; stopped at the end of the run."""
         node_mod.remove(self.folder / name)
         special = kw.pop("oracle_advanced", None)
+        if callable(kw.get("config")):
+            kw["config"] = kw["config"](self.folder)
         if special and self.kind == "oracle":
             kw["advanced"] = special
         made = node_mod.Node(self.kind, name, self.folder, bin_dir=self.bin_dir,
@@ -89,6 +94,8 @@ class Nodes:
         if not self.keep or not state.exists():
             return None
         settings = {k: v for k, v in GROUPS[group].items() if k != "oracle_advanced"}
+        if callable(settings.get("config")):
+            settings["config"] = settings["config"](self.folder)
         old = node_mod.Node(self.kind, group, self.folder, bin_dir=self.bin_dir,
                             epmd_port=self.epmd_port, **settings)
         old.port, old.dist_port, old.http_port, old_pid = json.loads(state.read_text())
@@ -98,7 +105,7 @@ class Nodes:
             return None
         text = (f"management.tcp.port = {old.http_port}\nmanagement.tcp.ip = 127.0.0.1\n"
                 if "management" in str(GROUPS[group].get("plugins")) else "")
-        old.config_path.write_text(text + GROUPS[group].get("config", ""))
+        old.config_path.write_text(text + settings.get("config", ""))
         return old
 
     def stop(self, hard=False):

@@ -39,28 +39,28 @@ class AccessTest : public testing::Test {
 };
 
 TEST_F(AccessTest, CON07_login) {
-  const auto user = access.authenticate("u", "secret", false);
+  const auto user = access.authenticate("u", "secret", false, 0);
   ASSERT_TRUE(user);
   EXPECT_EQ(user->name, "u");
   for (const auto& [name, password] : std::vector<std::pair<const char*, const char*>>{
            {"u", "wrong"}, {"u", ""}, {"nobody", "secret"}, {"nopass", ""}, {"nopass", "secret"},
            {"", ""}}) {
-    const auto refused = access.authenticate(name, password, true);
+    const auto refused = access.authenticate(name, password, true, 0);
     ASSERT_FALSE(refused) << name;
     EXPECT_EQ(refused.error().code, Errc::unauthenticated);
   }
-  EXPECT_EQ(access.authenticate("u", "wrong", true).error().text, "user 'u' - invalid credentials");
+  EXPECT_EQ(access.authenticate("u", "wrong", true, 0).error().text, "user 'u' - invalid credentials");
 }
 
 TEST_F(AccessTest, CON08_loopback_users_stay_local) {
-  EXPECT_TRUE(access.authenticate("guest", "secret", true));
-  EXPECT_EQ(access.authenticate("guest", "secret", false).error().code, Errc::permission_denied);
-  EXPECT_EQ(access.authenticate("guest", "wrong", false).error().code, Errc::unauthenticated);
-  EXPECT_EQ(access.authenticate(SaslClaim{"guest", {}}, false).error().code,
+  EXPECT_TRUE(access.authenticate("guest", "secret", true, 0));
+  EXPECT_EQ(access.authenticate("guest", "secret", false, 0).error().code, Errc::permission_denied);
+  EXPECT_EQ(access.authenticate("guest", "wrong", false, 0).error().code, Errc::unauthenticated);
+  EXPECT_EQ(access.authenticate(SaslClaim{"guest", {}}, false, 0).error().code,
             Errc::permission_denied);
-  EXPECT_TRUE(access.authenticate(SaslClaim{"u", {}}, false));
+  EXPECT_TRUE(access.authenticate(SaslClaim{"u", {}}, false, 0));
   Access open(catalogue, AccessOptions{{}});
-  EXPECT_TRUE(open.authenticate("guest", "secret", false));
+  EXPECT_TRUE(open.authenticate("guest", "secret", false, 0));
 }
 
 TEST_F(AccessTest, ACC04_patterns_are_searched_and_empty_allows_nothing) {
