@@ -61,6 +61,7 @@ void App::start(std::function<void(Result<void>)> done) {
   broker_->begin_boot();
   sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits()});
   sockets_->unauthenticated_max = static_cast<std::size_t>(settings_.connections.unauthenticated_connections);
+  sockets_->proxy_protocol = settings_.connections.proxy_protocol;
   sockets_->cert_login_common_name = settings_.access.cert_login_from == "common_name";
   if (identity_.queues != nullptr) broker_->pipes().start(identity_.incarnation, *identity_.queues);
   loop_.on_turn([this] { turn(); });
@@ -205,8 +206,6 @@ void App::load_definitions(std::size_t next) {
 }
 
 Result<void> App::open_listeners() {
-  if (settings_.connections.proxy_protocol)
-    return make_error(Errc::unsupported, "proxy_protocol = true: this server does not read PROXY headers yet");
   std::shared_ptr<TlsContext> tls;
   for (const auto& wanted : settings_.listeners) {
     if (wanted.tls && !tls) {

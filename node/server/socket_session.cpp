@@ -12,7 +12,7 @@ namespace warren::server {
 namespace {
 
 constexpr std::size_t kPieces = 64;
-constexpr Millis kTlsHandshakeMs = 5'000;
+constexpr Millis kTlsHandshakeMs = 5'000;  // and for what a proxy says before
 constexpr Millis kLingerMs = 30'000;  // for a peer to take what a finished connection still has to say
 
 }  // namespace
@@ -21,7 +21,8 @@ SocketSession::SocketSession(SocketShared& shared, Socket socket, std::shared_pt
     : shared_(shared),
       socket_(std::move(socket)),
       tls_(tls ? std::make_unique<TlsFilter>(*tls) : nullptr),
-      opened_(shared.loop.steady_ms()) {}
+      opened_(shared.loop.steady_ms()),
+      awaits_proxy_(shared.proxy_protocol) {}
 
 broker::PeerInfo SocketSession::peer_info() const {
   broker::PeerInfo info;
@@ -36,13 +37,21 @@ broker::PeerInfo SocketSession::peer_info() const {
   if (!ec) {
     info.peer_host = name(remote);
     info.peer_port = remote.port();
-    info.loopback = info.peer_host == "::1" || info.peer_host.starts_with("127.");
   }
   const auto local = socket_.local_endpoint(ec);
   if (!ec) {
     info.host = name(local);
     info.port = local.port();
   }
+  if (proxy_ && proxy_->kind == ProxyHeader::Kind::known) {
+    info.peer_host = proxy_->source;
+    info.peer_port = proxy_->source_port;
+    info.host = proxy_->destination;
+    info.port = proxy_->destination_port;
+  }
+  // Whose address the proxy does not know may be anywhere.
+  info.loopback = (info.peer_host == "::1" || info.peer_host.starts_with("127.")) &&
+                  (!proxy_ || proxy_->kind != ProxyHeader::Kind::unknown);
   if (tls_) {
     const TlsFacts facts = tls_->facts();
     info.tls = true;
@@ -60,8 +69,30 @@ broker::PeerInfo SocketSession::peer_info() const {
 void SocketSession::start() {
   shared_.sessions.emplace(this, shared_from_this());
   ++shared_.unopened;
-  if (!tls_) begin_session();
+  if (!tls_ && !awaits_proxy_) begin_session();
   wait_readable();
+}
+
+/// Offers what has come of a connection whose PROXY header is due. Gives how many bytes it took: more may be
+/// needed, and are waited for. Nothing: it was no header, and the connection is closed.
+std::optional<std::size_t> SocketSession::take_proxy_header(std::string_view bytes) {
+  auto header = read_proxy_header(bytes);
+  if (!header) {
+    const broker::PeerInfo peer = peer_info();
+    shared_.broker.log().warning(LogArea::connection, "closing connection {}:{} -> {}:{}: {}", peer.peer_host,
+                                 peer.peer_port, peer.host, peer.port, header.error().text);
+    close();
+    return std::nullopt;
+  }
+  if (!*header) {
+    kept_.assign(bytes);
+    return 0;
+  }
+  kept_.clear();
+  awaits_proxy_ = false;
+  proxy_ = std::move(**header);
+  if (!tls_) begin_session();
+  return proxy_->size;
 }
 
 void SocketSession::begin_session() {
@@ -92,16 +123,26 @@ void SocketSession::on_readable() {
                                     : std::string("socket error: ") + std::strerror(errno));
     return close();
   }
-  const auto got = static_cast<std::size_t>(n);
+  auto got = static_cast<std::size_t>(n);
+  std::size_t start = tls_ ? kept : 0;  // what is kept of TLS is plain text; it goes in front of the new
+  if (awaits_proxy_) {
+    const auto taken = take_proxy_header({buffer, kept + got});
+    if (!taken) return;
+    if (awaits_proxy_ || *taken == kept + got) return wait_readable();
+    start = *taken;
+    got = kept + got - *taken;
+  } else if (!tls_) {
+    got += kept;
+  }
   bool open;
   if (tls_) {
-    open = feed_tls({buffer + kept, got});  // what is kept is plain text; it goes in front of the new
+    open = feed_tls({buffer + start, got});
   } else {
     if (session_) {
-      session_->traffic().recv_oct += got;
+      session_->traffic().recv_oct += static_cast<std::size_t>(n);
       ++session_->traffic().recv_cnt;
     }
-    open = feed({buffer, kept + got});
+    open = feed({buffer + start, got});
   }
   if (open && session_ && session_->connection().paused()) return;  // want_read comes
   output_pause_ = open && session_ && session_->output_bytes() > kOutputPause;
@@ -261,7 +302,7 @@ void SocketSession::tick() {
     if (now - finished_ > kLingerMs) close();
     return;
   }
-  if (shared_.loop.steady_ms() - opened_ > kTlsHandshakeMs) drop("TLS handshake took too long");
+  if (shared_.loop.steady_ms() - opened_ > kTlsHandshakeMs) drop("no PROXY header or TLS handshake in time");
 }
 
 void SocketSession::drop(const std::string& why) {

@@ -4,6 +4,7 @@
 
 #include "node/broker/session.h"
 #include "node/server/loop.h"
+#include "node/server/proxy_header.h"
 #include "node/server/tls.h"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -24,6 +25,7 @@ struct SocketShared {
   amqp::ConnectionLimits limits;
   std::size_t unauthenticated_max{4096};
   bool cert_login_common_name{false};
+  bool proxy_protocol{false};  ///< every connection begins with a PROXY header
   std::size_t unopened{0};  ///< sockets without an opened connection
   /// Bytes kept of the last read come first, the socket fills the rest.
   std::vector<char> buffer = std::vector<char>(256 << 10);
@@ -56,6 +58,7 @@ class SocketSession final : public broker::SessionDriver,
   void on_readable();
   bool feed(std::string_view bytes);
   bool feed_tls(std::string_view ciphertext);
+  std::optional<std::size_t> take_proxy_header(std::string_view bytes);
   void begin_session();
   void note_opened();
   void write_some();
@@ -69,8 +72,10 @@ class SocketSession final : public broker::SessionDriver,
   std::unique_ptr<TlsFilter> tls_;
   std::optional<broker::Session> session_;
   std::string kept_;          // read, not yet taken by the session
+  std::optional<ProxyHeader> proxy_;
   Millis opened_;
   Millis finished_{0};        // when the connection was found finished, output still waiting
+  bool awaits_proxy_{false};
   bool reading_{false};
   bool writing_{false};       // waits for the socket to take more
   bool closed_{false};
