@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "cluster/transport/call_args.h"
 #include "cluster/transport/call_stream.h"
 #include "cluster/transport/cookie_rotation.h"
 #include "cluster/transport/dial.h"
@@ -37,16 +38,6 @@ std::string header(const grpc::CallbackServerContext& context, const char* key) 
   const auto found = all.find(key);
   if (found == all.end() || found->second.size() > kProofFieldMaxBytes) return {};
   return {found->second.data(), found->second.size()};
-}
-
-std::set<std::string, std::less<>> wanted_columns(const boost::json::object& args) {
-  std::set<std::string, std::less<>> wanted;
-  const auto* columns = args.if_contains("columns");
-  if (columns == nullptr || !columns->is_array()) return wanted;
-  for (const auto& column : columns->get_array()) {
-    if (column.is_string()) wanted.emplace(column.get_string());
-  }
-  return wanted;
 }
 
 /// Ends a call at once with a status.
@@ -112,13 +103,8 @@ class ControlService final : public control::v1::Control::CallbackService {
     if (request->method().empty() || request->method().size() > kMethodMaxBytes) {
       return refuse({grpc::StatusCode::INVALID_ARGUMENT, "bad method name"});
     }
-    boost::system::error_code error;
-    boost::json::parse_options parsing;
-    parsing.allow_invalid_utf8 = true;
-    boost::json::value args = boost::json::parse(request->args_json(), error, {}, parsing);
-    if (error || !args.is_object()) {
-      return refuse({grpc::StatusCode::INVALID_ARGUMENT, "the arguments are not a JSON object"});
-    }
+    Result<boost::json::object> args = parse_call_args(request->args_json());
+    if (!args) return refuse({grpc::StatusCode::INVALID_ARGUMENT, args.error().text});
     if (++calls_ > options_.calls_max) {
       --calls_;
       return refuse(
@@ -128,15 +114,15 @@ class ControlService final : public control::v1::Control::CallbackService {
     auto state = std::make_shared<CallState>(
         *peer, request->deadline_ms(), options_.call_backlog_max_bytes, sessions_.self().node_name);
     auto* reactor = new CallReactor(state, calls_);
-    auto sink = std::make_shared<StreamSink>(state, wanted_columns(args.get_object()));
+    auto sink = std::make_shared<StreamSink>(state, wanted_columns(*args));
     if (request->method() == "locate_node") {
-      locate(args.get_object(), *sink, *peer, peer_address(context->peer()));
+      locate(*args, *sink, *peer, peer_address(context->peer()));
     } else if (request->method() == "cluster_doctor") {
-      examine(args.get_object(), std::move(sink));
+      examine(*args, std::move(sink));
     } else if (request->method() == "rotate_cookie") {
-      rotate(args.get_object(), std::move(sink));
+      rotate(*args, std::move(sink));
     } else {
-      handler_.call(request->method(), std::move(args.get_object()), std::move(sink));
+      handler_.call(request->method(), std::move(*args), std::move(sink));
     }
     return reactor;
   }

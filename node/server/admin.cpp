@@ -1,5 +1,6 @@
 #include "node/server/admin.h"
 
+#include "cluster/transport/call_args.h"
 #include "node/broker/policy.h"
 #include "node/server/admin_values.h"
 
@@ -11,23 +12,13 @@ namespace warren::server {
 namespace json = boost::json;
 
 std::string AdminCall::text(std::string_view key, std::string fallback) const {
-  const auto* value = args.if_contains(key);
-  if (value == nullptr || !value->is_string()) return fallback;
-  return std::string(value->as_string());
+  return transport::text_arg(args, key, fallback);
 }
 
-bool AdminCall::flag(std::string_view key) const {
-  const auto* value = args.if_contains(key);
-  return value != nullptr && value->is_bool() && value->as_bool();
-}
+bool AdminCall::flag(std::string_view key) const { return transport::flag_arg(args, key); }
 
 std::int64_t AdminCall::number(std::string_view key, std::int64_t fallback) const {
-  const auto* value = args.if_contains(key);
-  if (value == nullptr) return fallback;
-  if (value->is_int64()) return value->as_int64();
-  if (value->is_uint64()) return static_cast<std::int64_t>(value->as_uint64());
-  if (value->is_double()) return static_cast<std::int64_t>(value->as_double());
-  return fallback;
+  return transport::number_arg(args, key, fallback);
 }
 
 Millis AdminCall::within(Millis longest) const {
@@ -71,22 +62,12 @@ class LocalPart final : public transport::CallSink {
   Next next_;
 };
 
-bool is_on(const json::object& args, const char* key) {
-  const auto* value = args.if_contains(key);
-  return value != nullptr && value->is_bool() && value->get_bool();
-}
-
-std::string text_in(const json::object& args, const char* key, std::string_view otherwise) {
-  const auto* value = args.if_contains(key);
-  return std::string(value != nullptr && value->is_string() ? std::string_view(value->get_string()) : otherwise);
-}
-
 /// Listings of what lives on single nodes are of the whole cluster unless the caller says otherwise.
 bool is_cluster_wide(const std::string& method, const json::object& args) {
   static const std::set<std::string, std::less<>> methods{"list_queues",    "list_connections",
                                                           "list_channels",  "list_consumers",
                                                           "list_nodes",     "list_unresponsive_queues"};
-  return methods.contains(method) && !is_on(args, "local_only") && !is_on(args, "local");
+  return methods.contains(method) && !transport::flag_arg(args, "local_only") && !transport::flag_arg(args, "local");
 }
 
 /// The members whose part of a listing is elsewhere: all others, or the home of the one queue that is asked for.
@@ -94,7 +75,7 @@ std::vector<std::string> asked_members(Node& node, const std::string& method, co
   auto others = node.cluster().other_names();
   if ((method != "list_queues" && method != "list_consumers") || !args.contains("name")) return others;
   const auto& catalogue = node.app()->broker().catalogue();
-  const auto* def = catalogue.find_queue(text_in(args, "vhost", "/"), text_in(args, "name", ""));
+  const auto* def = catalogue.find_queue(transport::text_arg(args, "vhost", "/"), transport::text_arg(args, "name", ""));
   const auto* home = def == nullptr ? nullptr : catalogue.find_member(def->home);
   std::erase_if(others, [&](const auto& name) { return home == nullptr || name != home->name; });
   return others;
@@ -113,12 +94,12 @@ json::object down_row(Node& node, const metadata::QueueDef& def, const std::stri
 /// Queues whose home did not answer are shown from the catalogue (D9).
 void list_out_of_reach(Node& node, const json::object& args, const metadata::MemberDef& home,
                        const std::shared_ptr<transport::CallSink>& sink) {
-  if (is_on(args, "online")) return;
+  if (transport::flag_arg(args, "online")) return;
   const auto& catalogue = node.app()->broker().catalogue();
   const bool only_one = args.contains("name");
-  const std::string wanted = text_in(args, "name", "");
+  const std::string wanted = transport::text_arg(args, "name", "");
   for (const auto& [vhost_name, vhost] : catalogue.vhosts()) {
-    if (!is_on(args, "all_vhosts") && vhost_name != text_in(args, "vhost", "/")) continue;
+    if (!transport::flag_arg(args, "all_vhosts") && vhost_name != transport::text_arg(args, "vhost", "/")) continue;
     for (const auto& [name, def] : vhost.queues)
       if (def.home == home.id && (!only_one || name == wanted))
         if (!sink->row(down_row(node, def, home.name))) return;
