@@ -147,6 +147,10 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   /// The policies in force for a queue or exchange (names, merged definition: policy.h).
   AppliedPolicies policies_for(const metadata::QueueDef& def) const;
   AppliedPolicies policies_for(const metadata::ExchangeDef& def) const;
+  /// How long a consumer of this queue may keep a delivery: what the queue or its policy says, else what the
+  /// node does; 0 = for ever. Stays right until policy_epoch() changes.
+  Millis consumer_timeout(const metadata::QueueDef& def) const;
+  std::uint64_t policy_epoch() const { return policy_epoch_; }
 
   // ---- messages ----
   /// Publishes a message of the broker's own (dead letters, traces, events). Gives the number of
@@ -268,6 +272,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   std::uint64_t channel_count_{0};
   HolderId next_holder_{1};
   std::uint64_t epoch_{1};
+  std::uint64_t policy_epoch_{1};
   bool flow_closed_{false};
   bool booting_{false};
   std::multimap<metadata::QueueUid, std::function<void()>> end_waiters_;  // told when a doomed queue is gone

@@ -126,6 +126,7 @@ void Broker::on(const metadata::BindingDeleted& effect) {
 }
 
 void Broker::on(const metadata::PoliciesChanged& effect) {
+  ++policy_epoch_;
   const auto* vhost = catalogue_.find_vhost(effect.vhost);
   VhostRuntime* runtime = this->vhost(effect.vhost);
   if (vhost == nullptr || runtime == nullptr) return;
@@ -155,6 +156,10 @@ AppliedPolicies Broker::policies_for(const metadata::ExchangeDef& def) const {
 
 QueueSettings Broker::settings_for(const metadata::QueueDef& def) const {
   return effective_settings(def, policies_for(def));
+}
+
+Millis Broker::consumer_timeout(const metadata::QueueDef& def) const {
+  return settings_for(def).consumer_timeout_ms.value_or(options_.consumer_timeout_ms);
 }
 
 std::optional<std::string> Broker::alternate_for(const metadata::ExchangeDef& def) const {

@@ -4,6 +4,7 @@
 #include "node/broker/delivery_headers.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace warren::broker {
@@ -446,17 +447,36 @@ void Channel::remember_got_from(const std::shared_ptr<QueueEndpoint>& queue) {
   got_from_.emplace(queue->def().uid, queue);
 }
 
+/// A queue may have a limit of its own, wherever it lives: what is kept is known here.
 void Channel::check_timeouts(Millis now) {
-  const Millis limit = broker_.options().consumer_timeout_ms;
-  if (limit <= 0 || closed_) return;
-  const auto oldest = std::find_if(unacked_.begin(), unacked_.end(),
-                                   [](const Unacked& u) { return u.queue != nullptr; });
-  if (oldest == unacked_.end() || now - oldest->since < limit) return;
-  error(ReplyCode::precondition_failed,
-        "delivery acknowledgement on channel " + std::to_string(number_) +
-            " timed out. Timeout value used: " + std::to_string(limit) +
-            " ms. This timeout value can be configured, see consumers doc guide to learn more",
-        0);
+  if (closed_ || unacked_.empty()) return;
+  constexpr Millis kNever = std::numeric_limits<Millis>::max();
+  const auto or_never = [](Millis limit) { return limit > 0 ? limit : kNever; };
+  const Millis node_limit = or_never(broker_.options().consumer_timeout_ms);
+  Millis least = node_limit;
+  std::vector<std::pair<HolderId, Millis>> own;  // those that differ
+  for (auto& [tag, consumer] : consumers_) {
+    if (consumer->timeout_epoch != broker_.policy_epoch()) {
+      consumer->timeout_epoch = broker_.policy_epoch();
+      consumer->timeout_ms = broker_.consumer_timeout(consumer->queue()->def());
+    }
+    const Millis limit = or_never(consumer->timeout_ms);
+    if (limit != node_limit) own.emplace_back(consumer->holder(), limit);
+    least = std::min(least, limit);
+  }
+  for (const Unacked& kept : unacked_) {
+    if (kept.queue == nullptr) continue;
+    const Millis age = now - kept.since;
+    if (age < least) return;  // those behind it are younger
+    const auto found = std::find_if(own.begin(), own.end(), [&](const auto& one) { return one.first == kept.holder; });
+    const Millis limit = found == own.end() ? node_limit : found->second;
+    if (age < limit) continue;
+    return error(ReplyCode::precondition_failed,
+                 "delivery acknowledgement on channel " + std::to_string(number_) +
+                     " timed out. Timeout value used: " + std::to_string(limit) +
+                     " ms. This timeout value can be configured, see consumers doc guide to learn more",
+                 0);
+  }
 }
 
 void Channel::recheck_permissions() {

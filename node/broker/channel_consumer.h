@@ -26,6 +26,8 @@ class ChannelConsumer final : public ConsumerSink {
   const std::shared_ptr<QueueEndpoint>& queue() const { return queue_; }
   bool shared_limit{false};   ///< counts against the channel's shared prefetch
   bool leaving{false};        ///< the queue may still deliver: this object must stay
+  Millis timeout_ms{0};             ///< Broker::consumer_timeout of its queue,
+  std::uint64_t timeout_epoch{0};   ///< as it was at this policy_epoch()
   mutable bool starved{false};  ///< refused a delivery; must be resumed
 
  private:

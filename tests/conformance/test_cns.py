@@ -602,6 +602,18 @@ def test_CNS_22_consumer_timeout(env, args):
     until_count(env.ch(), q, 1)
 
 
+@case(oracle=False, reason="3.10 has no timeout of a queue's own (3.12 does)")
+def test_QUE_28_consumer_timeout_of_a_queue(env):
+    ch = env.ch()
+    q = _queue(env, ch, {"x-consumer-timeout": 1000}, 1)
+    ch.consume(q)
+    ch.delivery()
+    with closes_channel(406, f"PRECONDITION_FAILED - delivery acknowledgement on channel {ch.number} "
+                        "timed out. Timeout value used: 1000 ms"):
+        ch.dies(10)
+    until_count(env.ch(), q, 1)
+
+
 # -- CNS-23, 24: direct reply-to -----------------------------------------------------------------
 
 REPLY = "amq.rabbitmq.reply-to"

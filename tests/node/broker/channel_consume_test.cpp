@@ -324,6 +324,59 @@ TEST_F(ConsumeTest, DeliveriesTooOldCloseTheChannel) {
   EXPECT_EQ(ready("q"), 1U);
 }
 
+/// QUE-28: the queue's own limit, by argument or policy, stands instead of the node's.
+TEST_F(ConsumeTest, QUE28_AQueueMayHaveATimeoutOfItsOwn) {
+  BrokerOptions options;
+  options.consumer_timeout_ms = 10'000;
+  start(std::move(options));
+  auto& reader = connect();
+  FieldTable longer, shorter;
+  longer.set("x-consumer-timeout", FieldValue(std::int32_t{60'000}));
+  shorter.set("x-consumer-timeout", FieldValue(std::int32_t{3'000}));
+  declare(reader, "longer", true, longer);
+  declare(reader, "shorter", true, shorter);
+  declare(reader, "plain");
+  for (const char* queue : {"longer", "shorter", "plain"}) publish(reader, queue, "m");
+  consume(reader, "longer", "c");
+  const auto closed_after = [&](Millis ms) {
+    env_.clock.advance(ms);
+    reader.session().tick();
+    sync();
+    return closed_with(reader.receive());
+  };
+  sync();
+  (void)reader.receive();
+  EXPECT_EQ(closed_after(11'000), 0);
+  consume(reader, "shorter", "d");
+  sync();
+  (void)reader.receive();
+  EXPECT_EQ(closed_after(2'500), 0);
+  EXPECT_EQ(closed_after(1'000), 406) << "the older one, of the longer limit, must not hide it";
+  EXPECT_EQ(ready("longer"), 1U);
+  EXPECT_EQ(ready("shorter"), 1U);
+}
+
+TEST_F(ConsumeTest, QUE28_APolicyChangesTheTimeoutOfWhatIsHeld) {
+  consume(client, "q", "c");
+  publish(client, "q", "m");
+  sync();
+  (void)client.receive();
+  env_.clock.advance(5'000);
+  client.session().tick();
+  metadata::PutPolicy put;
+  put.def.vhost = "/";
+  put.def.name = "p";
+  put.def.pattern = "^q$";
+  put.def.apply_to = "queues";
+  put.def.definition = R"({"consumer-timeout":4000})";
+  broker_->apply(put, [](const Result<void>& done) { EXPECT_TRUE(done); });
+  sync();
+  EXPECT_EQ(closed_with(client.receive()), 0);
+  client.session().tick();
+  sync();
+  EXPECT_EQ(closed_with(client.receive()), 406);
+}
+
 // ---- direct replies -----------------------------------------------------------------------------------
 
 TEST_F(ConsumeTest, RepliesGoStraightToTheRequester) {
