@@ -57,6 +57,19 @@ Result<metadata::MemberDef> member_of(const json::value& value) {
   return member;
 }
 
+/// A list of names that may lack; false when it is something else.
+bool take_names(const json::object& from, const char* key, std::vector<std::string>& into) {
+  const json::value* value = from.if_contains(key);
+  if (value == nullptr) return true;
+  const json::array* list = value->if_array();
+  if (list == nullptr) return false;
+  for (const auto& name : *list) {
+    if (!name.is_string()) return false;
+    into.emplace_back(name.get_string());
+  }
+  return true;
+}
+
 Error file_error(const char* what, const std::string& path) {
   return make_error(Errc::io, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
 }
@@ -116,6 +129,8 @@ std::string encode(const LocalState& state) {
         {"name", member.name}, {"node_id", to_hex(member.node_id)}, {"ram", member.ram}});
   json::array forget;
   for (const auto& name : state.forget) forget.push_back(json::value(name));
+  json::array flags;
+  for (const auto& flag : state.flags) flags.push_back(json::value(flag));
   return json::serialize(json::object{{"format", kFormat},
                                       {"node_id", to_hex(state.node_id)},
                                       {"incarnation", state.incarnation},
@@ -128,7 +143,9 @@ std::string encode(const LocalState& state) {
                                       {"force_boot", state.force_boot},
                                       {"forget", std::move(forget)},
                                       {"taking_over", state.taking_over},
-                                      {"members", std::move(members)}}) +
+                                      {"members", std::move(members)},
+                                      {"flags", std::move(flags)},
+                                      {"release", state.release}}) +
          "\n";
 }
 
@@ -160,13 +177,9 @@ Result<LocalState> decode(std::string_view text) {
   state.synced = flag_of(*from, "synced");
   state.force_boot = flag_of(*from, "force_boot");
   state.taking_over = flag_of(*from, "taking_over");
-  if (const json::value* forget = from->if_contains("forget")) {
-    if (!forget->is_array()) return damaged("forget is no list");
-    for (const auto& name : forget->get_array()) {
-      if (!name.is_string()) return damaged("forget has something else than names");
-      state.forget.emplace_back(name.get_string());
-    }
-  }
+  if (!take_names(*from, "forget", state.forget)) return damaged("forget is no list of names");
+  if (!take_names(*from, "flags", state.flags)) return damaged("flags is no list of names");
+  state.release = text_of(*from, "release");
   const json::value* members = from->if_contains("members");
   if (members == nullptr || !members->is_array()) return damaged("no members");
   for (const auto& item : members->get_array()) {

@@ -36,6 +36,8 @@ struct LocalState {
   /// The next start takes the metadata group over for this node alone, and the others off its list.
   bool taking_over{false};
   std::vector<metadata::MemberDef> members;  ///< as last known, this node among them
+  std::vector<std::string> flags;  ///< feature flags that are on, as last known
+  std::string release;             ///< the one that used the data directory last; "" = of before this was kept
 
   bool founded() const { return !cluster_id.empty(); }
   bool alone() const { return members.size() <= 1; }

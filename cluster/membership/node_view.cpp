@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMembersMax = 1024;
 constexpr std::size_t kNameMax = 255;
+constexpr std::size_t kFlagsMax = 1024;
 
 std::string text_of(const json::object& from, const char* key) {
   const json::value* value = from.if_contains(key);
@@ -71,7 +72,33 @@ json::object to_json(const NodeView& view) {
   return {{"name", view.name}, {"node_id", to_hex(view.node_id)}, {"cluster_id", to_hex(view.cluster_id)},
           {"cluster_name", view.cluster_name}, {"version", view.version}, {"ram", view.ram},
           {"app_running", view.app_running}, {"joining", view.joining},
-          {"members", members_to_json(view.members)}};
+          {"members", members_to_json(view.members)}, {"flags", to_json(view.flags)}};
+}
+
+json::object to_json(const FlagView& view) {
+  const auto names = [](const Flags& flags) {
+    json::array out;
+    for (const auto& name : flags) out.push_back(json::value(name));
+    return out;
+  };
+  return {{"version", view.version}, {"known", names(view.known)}, {"required", names(view.required)},
+          {"enabled", names(view.enabled)}};
+}
+
+Result<FlagView> flag_view_from_json(const std::string& node, const json::value& value) {
+  const json::object* from = value.if_object();
+  if (from == nullptr) return strange("feature flags");
+  FlagView view{node, text_of(*from, "version"), {}, {}, {}};
+  for (const auto& [key, into] : {std::pair{"known", &view.known}, {"required", &view.required}, {"enabled", &view.enabled}}) {
+    const json::value* names = from->if_contains(key);
+    const json::array* list = names == nullptr ? nullptr : names->if_array();
+    if (list == nullptr || list->size() > kFlagsMax) return strange("feature flags");
+    for (const auto& name : *list) {
+      if (!name.is_string() || name.get_string().size() > kNameMax) return strange("feature flags");
+      into->emplace(name.get_string());
+    }
+  }
+  return view;
 }
 
 Result<NodeView> view_from_json(const json::value& value) {
@@ -95,6 +122,11 @@ Result<NodeView> view_from_json(const json::value& value) {
   auto list = members_from_json(*members);
   if (!list) return list.error();
   view.members = std::move(*list);
+  const json::value* flags = from->if_contains("flags");
+  if (flags == nullptr) return strange("feature flags");
+  auto known = flag_view_from_json(view.name, *flags);
+  if (!known) return known.error();
+  view.flags = std::move(*known);
   return view;
 }
 
@@ -116,7 +148,7 @@ Result<Admission> admission_from_json(const json::value& value) {
 
 json::object to_json(const JoinRequest& request) {
   return {{"name", request.name}, {"node_id", to_hex(request.node_id)}, {"ram", request.ram},
-          {"replaces", to_hex(request.replaces)}};
+          {"replaces", to_hex(request.replaces)}, {"flags", to_json(request.flags)}};
 }
 
 Result<JoinRequest> join_request_from_json(const json::object& args) {
@@ -131,6 +163,10 @@ Result<JoinRequest> join_request_from_json(const json::object& args) {
   out.node_id = *id;
   out.replaces = *replaces;
   out.ram = flag_of(args, "ram");
+  const json::value* flags = args.if_contains("flags");
+  auto known = flag_view_from_json(out.name, flags == nullptr ? json::value() : *flags);
+  if (!known) return make_error(Errc::invalid_argument, known.error().text);
+  out.flags = std::move(*known);
   return out;
 }
 

@@ -23,11 +23,17 @@ struct Admission {
 boost::json::object to_json(const Admission& admission);
 Result<Admission> admission_from_json(const boost::json::value& value);
 
+/// What a node knows and needs; `enabled` only where there is a cluster.
+boost::json::object to_json(const FlagView& view);
+/// Of the node of that name. Errors: corruption.
+Result<FlagView> flag_view_from_json(const std::string& node, const boost::json::value& value);
+
 /// The arguments of `member_join`.
 struct JoinRequest {
   std::string name, node_id;
   bool ram{false};
   std::string replaces;  ///< the node id that this one follows, or ""
+  FlagView flags;        ///< with the name again; `enabled` is not sent
 };
 boost::json::object to_json(const JoinRequest& request);
 /// Errors: invalid_argument naming the field.

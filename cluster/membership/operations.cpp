@@ -32,6 +32,10 @@ std::vector<std::string> Operations::others() const {
   return names;
 }
 
+FlagView Operations::own_flags() const {
+  return flag_view(release(), env_.self_name(), env_.state().flags);
+}
+
 void Operations::probe(const std::vector<std::string>& nodes, std::function<void(Views)> done) {
   if (nodes.empty()) return done({});
   struct Round {
@@ -80,7 +84,7 @@ void Operations::enter(const std::string& target, bool ram, const std::string& r
     state.joining_as = env_.new_id();
     if (auto put = env_.put_state(std::move(state)); !put) return done(put.error());
   }
-  const JoinRequest request{env_.self_name(), env_.state().joining_as, ram, replaces};
+  const JoinRequest request{env_.self_name(), env_.state().joining_as, ram, replaces, own_flags()};
   env_.ask(target, "member_join", to_json(request), options_.command_ms,
            [this, ram, done = std::move(done)](Result<json::value> answer) {
              if (!answer) return done(answer.error());
@@ -216,7 +220,7 @@ void Operations::change_type_through(const std::string& through, bool to_ram, Do
       state.joining_as = env_.new_id();
       if (auto put = env_.put_state(std::move(state)); !put) return stop(put.error());
     }
-    const JoinRequest request{env_.self_name(), env_.state().joining_as, true, old_id};
+    const JoinRequest request{env_.self_name(), env_.state().joining_as, true, old_id, own_flags()};
     env_.ask(through, "member_join", to_json(request), options_.command_ms,
              [this, stop, done](Result<json::value> answer) {
                auto admission = answer ? admission_from_json(*answer) : Result<Admission>(answer.error());
@@ -351,6 +355,7 @@ void Operations::check_membership(Done done) {
       if (!same && member) gone_on = answer.name;
       if (!same || !answer.view->app_running) continue;
       if (!listed) return done(inconsistent(env_.self_name(), answer.name));
+      if (auto fit = flags_fit(own_flags(), answer.view->flags); !fit) return done(fit.error());
       agrees = answer.name;
     }
     if (!agrees.empty()) return done(agrees);

@@ -99,6 +99,7 @@ class Operations {
   void form_step(const std::vector<std::string>& names, bool may_found, bool ram, const Views& answers,
                  const std::function<void(const std::string&)>& again, const Done& done);
   std::vector<std::string> others() const;
+  FlagView own_flags() const;
 
   OperationsEnv& env_;
   OperationsOptions options_;

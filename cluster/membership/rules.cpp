@@ -33,7 +33,8 @@ Error unreachable(const std::string& node, const Error& why) {
   return make_error(why.code, fmt::format("target_unreachable: {}: {}", node, why.text));
 }
 
-Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_name, const NodeView& target) {
+Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_name, const NodeView& target,
+                             const Release& release) {
   if (target.node_id == self.node_id || target.name == self_name)
     return make_error(Errc::invalid_argument,
                       "cannot_cluster_node_with_itself: cannot cluster node with itself: " + self_name);
@@ -55,6 +56,7 @@ Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_nam
       return make_error(Errc::conflict, inconsistent(target.name, self_name).text +
                                             fmt::format("; remove it there first: rabbitmqctl -n {} "
                                                         "forget_cluster_node {}", target.name, self_name));
+  if (auto fit = flags_fit(flag_view(release, self_name, {}), target.flags); !fit) return fit.error();
   return JoinVerdict::join;
 }
 

@@ -3,6 +3,7 @@
 // around first and brings what it learned. Identifiers: those RabbitMQ 3.x prints.
 
 #include "base/result.h"
+#include "cluster/membership/feature_flags.h"
 #include "cluster/membership/local_state.h"
 
 #include <string>
@@ -21,14 +22,16 @@ struct NodeView {
   bool app_running{false};
   bool joining{false};      ///< it starts for the first time and looks for peers
   std::vector<metadata::MemberDef> members;
+  FlagView flags;           ///< with name and version of the node again
 };
 
 enum class JoinVerdict : std::uint8_t { join, already_member };
 
-/// May this node join the cluster of `target`?
+/// May this node join the cluster of `target`? `release`: what this node is.
 /// Errors (identifier first): cannot_cluster_node_with_itself, clustering_only_disc_node,
-/// inconsistent_cluster, node_not_running.
-Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_name, const NodeView& target);
+/// inconsistent_cluster, node_not_running, incompatible_feature_flags.
+Result<JoinVerdict> may_join(const LocalState& self, const std::string& self_name, const NodeView& target,
+                             const Release& release = warren::release());
 
 /// May this node leave its cluster? Alone it always may.
 /// Errors: resetting_only_disc_node.

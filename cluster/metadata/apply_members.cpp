@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 namespace warren::metadata {
 
@@ -33,7 +35,11 @@ Result<void> Applier::operator()(const PutCluster& command) {
   if (wanted.id.empty()) wanted.id = c_.cluster_.id;
   if (!c_.cluster_.id.empty() && wanted.id != c_.cluster_.id)
     return make_error(Errc::conflict, "the cluster has another id already");
+  if (wanted.name.empty() && !wanted.flags.empty()) wanted.name = c_.cluster_.name;
   if (wanted.name.empty()) return make_error(Errc::invalid_argument, "a cluster needs a name");
+  std::set<std::string> flags(c_.cluster_.flags.begin(), c_.cluster_.flags.end());
+  flags.insert(wanted.flags.begin(), wanted.flags.end());
+  wanted.flags.assign(flags.begin(), flags.end());
   if (wanted == c_.cluster_) return {};
   c_.cluster_ = std::move(wanted);
   put_row(c_.cluster_);

@@ -45,7 +45,7 @@ struct DeletePolicy { std::string vhost, name; bool is_operator{false}; };
 struct PutParameter { ParameterDef def; };
 struct DeleteParameter { std::string vhost, component, name; };
 
-/// Founds the cluster (once; another id later is a conflict) or renames it (id "" = keep).
+/// Founds the cluster (once; another id later is a conflict), renames it (id "" = keep), or adds flags (name "" = keep).
 struct PutCluster { ClusterDef def; };
 /// A node comes, or changes name or kind. `replaces` is the id under which the same node was a member
 /// before it lost its state: it goes in the same step, with the queues that lived there.

@@ -193,10 +193,11 @@ bool read(const pb::Parameter& from, ParameterDef& to) {
 void write(const ClusterDef& from, pb::Cluster& to) {
   to.set_id(from.id);
   to.set_name(from.name);
+  for (const auto& flag : from.flags) to.add_flags(flag);
 }
 
 bool read(const pb::Cluster& from, ClusterDef& to) {
-  to = {from.id(), from.name()};
+  to = {from.id(), from.name(), {from.flags().begin(), from.flags().end()}};
   return to.id.empty() || to.id.size() == kIdBytes;
 }
 

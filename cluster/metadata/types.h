@@ -108,10 +108,11 @@ struct MemberDef {
   bool operator==(const MemberDef&) const = default;
 };
 
-/// What the cluster itself is called.
+/// What the cluster itself is called, and what all its members know.
 struct ClusterDef {
   std::string id;    ///< 16 bytes, chosen once by the founder; "" = not founded
   std::string name;  ///< shown; may be changed
+  std::vector<std::string> flags;  ///< feature flags that are on, sorted; never switched off again
   bool operator==(const ClusterDef&) const = default;
 };
 

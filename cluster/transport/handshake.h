@@ -14,12 +14,11 @@
 #include <string>
 #include <string_view>
 
+#include "base/release.h"
 #include "base/result.h"
 
 namespace warren::transport {
 
-inline constexpr std::uint32_t kProtocolVersionMin = 1;
-inline constexpr std::uint32_t kProtocolVersionMax = 1;
 inline constexpr std::size_t kNonceBytes = 32;
 inline constexpr std::size_t kSessionIdBytes = 16;
 inline constexpr std::size_t kProofBytes = 32;
@@ -31,8 +30,8 @@ struct PeerIdentity {
   std::string node_id;       ///< 16 bytes; empty for tools
   std::string cluster_id;    ///< empty while unknown
   std::string role{"node"};  ///< "node" or "ctl"
-  std::uint32_t version_min{kProtocolVersionMin};
-  std::uint32_t version_max{kProtocolVersionMax};
+  std::uint32_t version_min{release().protocol_min};
+  std::uint32_t version_max{release().protocol_max};
   std::string product_version;
   std::int64_t wall_clock_ms{0};
 

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 #include <cstdio>
 
@@ -30,6 +31,9 @@ std::shared_ptr<tls::CertificateProviderInterface>& provider() {
 
 struct Freed {
   void operator()(X509* x) const { X509_free(x); }
+  void operator()(X509_STORE* s) const { X509_STORE_free(s); }
+  void operator()(X509_STORE_CTX* c) const { X509_STORE_CTX_free(c); }
+  void operator()(STACK_OF(X509)* s) const { sk_X509_pop_free(s, X509_free); }
   void operator()(EVP_PKEY* k) const { EVP_PKEY_free(k); }
   void operator()(std::FILE* f) const { std::fclose(f); }
 };
@@ -54,6 +58,26 @@ EVP_PKEY* read_key(std::FILE* in) {
   return PEM_read_PrivateKey(in, nullptr, no_phrase, nullptr);
 }
 
+/// As the other side will: is the certificate of that CA, by way of those that stand behind it in its file?
+/// Nobody would say it before the first handshake otherwise, and then only that it failed.
+Result<void> check_chain(const TlsFiles& files, X509* certificate) {
+  const std::unique_ptr<X509_STORE, Freed> store(X509_STORE_new());
+  if (!store || X509_STORE_load_file(store.get(), files.ca.c_str()) != 1)
+    return bad(files.ca, "holds no certificate in PEM form");
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
+  const std::unique_ptr<STACK_OF(X509), Freed> between(sk_X509_new_null());
+  const std::unique_ptr<std::FILE, Freed> in(std::fopen(files.certificate.c_str(), "re"));
+  while (X509* one = in ? read_certificate(in.get()) : nullptr) sk_X509_push(between.get(), one);
+  ERR_clear_error();  // of the file's end
+  const std::unique_ptr<X509_STORE_CTX, Freed> context(X509_STORE_CTX_new());
+  if (!context || X509_STORE_CTX_init(context.get(), store.get(), certificate, between.get()) != 1)
+    return bad(files.certificate, "cannot be verified");
+  if (X509_verify_cert(context.get()) == 1) return {};
+  return bad(files.certificate,
+             fmt::format("is not accepted by the CA in {}: {}", files.ca,
+                         X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()))));
+}
+
 Result<void> check(const TlsFiles& files) {
   const std::pair<const std::string*, const char*> all[] = {
       {&files.ca, kCa}, {&files.certificate, kCertificate}, {&files.key, kKey}};
@@ -71,7 +95,7 @@ Result<void> check(const TlsFiles& files) {
     return bad(files.key, "is not the key of the certificate in " + files.certificate);
   if (X509_cmp_current_time(X509_get0_notAfter(certificate->get())) < 0)
     return bad(files.certificate, "the certificate has expired");
-  return {};
+  return check_chain(files, certificate->get());
 }
 
 }  // namespace

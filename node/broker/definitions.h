@@ -2,6 +2,7 @@
 // Definitions: the whole topology as one JSON document, in the shape RabbitMQ's tools write and read
 // (3.x and 4.x). Pure: text in, commands out, and back.
 
+#include "base/release.h"
 #include "base/result.h"
 #include "cluster/metadata/catalogue.h"
 #include "node/access/passwords.h"
@@ -17,7 +18,7 @@ namespace warren::broker {
 struct ProductInfo {
   std::string compatible_version{"3.10.8"};  ///< what tools that know RabbitMQ are to think of
   std::string name{"Warren"};
-  std::string version{"0.1.0"};
+  std::string version{release().version};
 };
 
 /// All of the catalogue but exclusive queues and what RabbitMQ predeclares.

@@ -1,5 +1,6 @@
 // What the node and the cluster say of themselves.
 
+#include "base/release.h"
 #include "node/http/call.h"
 #include "node/http/handlers.h"
 #include "node/http/rows.h"
@@ -50,7 +51,7 @@ json::object overview_json(const CallRef& call, const NodeSums& sums) {
   const bool monitors = call->has_tag(Tag::monitoring);
   return {{"management_version", broker.options().version}, {"rates_mode", settings.http.rates_mode},
           {"sample_retention_policies", json::object{}}, {"exchange_types", exchange_types()},
-          {"product_name", "Warren"}, {"product_version", "0.1.0"}, {"rabbitmq_version", broker.options().version},
+          {"product_name", "Warren"}, {"product_version", release().version}, {"rabbitmq_version", broker.options().version},
           {"cluster_name", broker.options().cluster_name}, {"cluster_tags", tags_json(settings.cluster.cluster_tags)},
           {"node_tags", tags_json(settings.cluster.node_tags)}, {"erlang_version", "C++20"},
           {"erlang_full_version", "C++20"}, {"disable_stats", settings.http.disable_stats},

@@ -31,6 +31,7 @@ namespace {
 const AdminTable& methods() {
   static const AdminTable table = [] {
     AdminTable all;
+    add_flag_methods(all);
     add_lifecycle_methods(all);
     add_list_methods(all);
     add_access_methods(all);

@@ -43,6 +43,7 @@ void handle_admin_call(Node& node, const std::string& method, const boost::json:
                        const std::shared_ptr<transport::CallSink>& sink);
 
 // One per area.
+void add_flag_methods(AdminTable& table);
 void add_lifecycle_methods(AdminTable& table);
 void add_list_methods(AdminTable& table);
 void add_access_methods(AdminTable& table);

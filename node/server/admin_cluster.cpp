@@ -78,6 +78,7 @@ json::object brief(Node& node) {
           {"maintenance", running && node.app()->draining() ? "marked for maintenance" : "not under maintenance"},
           {"alarms", alarms_json(node)},
           {"listeners", listeners_json(node)},
+          {"flags", membership::to_json(node.cluster().flags())},
           {"unreachable", running ? unreachable : json::array()}};
 }
 
@@ -112,6 +113,8 @@ class StatusReport {
     take("cpu_cores", cores_);
     take("maintenance", maintenance_);
     take("listeners", listeners_);
+    if (const auto* flags = from->if_contains("flags"); flags != nullptr && name != node_.settings().node_name)
+      if (auto view = membership::flag_view_from_json(name, *flags)) flags_.push_back(std::move(*view));
     if (const auto* alarms = from->if_contains("alarms"); alarms != nullptr && alarms->is_array())
       for (const auto& alarm : alarms->get_array())
         if (alarm.is_object() && alarm.get_object().contains("node") &&
@@ -154,7 +157,7 @@ class StatusReport {
     out["cpu_cores"] = cores_;
     out["maintenance_status"] = maintenance_;
     out["listeners"] = listeners_;
-    out["feature_flags"] = feature_flags();
+    out["feature_flags"] = feature_flags(node_, flags_);
     out["can_lose"] = json::object{
         {"metadata", can_lose.nodes}, {"queues", 0}, {"text", can_lose.text}};
     return out;
@@ -184,6 +187,7 @@ class StatusReport {
   std::set<std::string> running_;
   json::object versions_, cores_, maintenance_, listeners_, stale_;
   json::array alarms_;
+  std::vector<membership::FlagView> flags_;  // of the others
   std::map<std::string, json::value> unreachable_;
 };
 

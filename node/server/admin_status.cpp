@@ -98,11 +98,6 @@ void alarms(AdminCall& call) {
   call.sink->done(json::object{{"alarms", alarms_json(call.node)}, {"local", alarms_json(call.node)}});
 }
 
-void list_feature_flags(AdminCall& call) {
-  for (const auto& flag : feature_flags()) call.sink->row(flag.as_object());
-  done(call);
-}
-
 void message(AdminCall& call, std::string text) { call.sink->done(json::object{{"message", std::move(text)}}); }
 
 void metadata_initialized(AdminCall& call) {
@@ -269,8 +264,6 @@ void add_status_methods(AdminTable& table) {
   table["version_info"] = {Needs::nothing, version_info};
   table["listeners"] = {Needs::nothing, listeners};
   table["alarms"] = {Needs::nothing, alarms};
-  table["list_feature_flags"] = {Needs::app, list_feature_flags};
-  table["enable_feature_flag"] = {Needs::app, done};
   table["list_deprecated_features"] = {Needs::app, done};
   table["check_virtual_hosts"] = {Needs::app, done};
   table["check_certificate_expiration"] = {Needs::nothing, done};

@@ -106,14 +106,12 @@ json::array alarms_json(Node& node) {
   return out;
 }
 
-json::array feature_flags() {
+json::array feature_flags(const Node& node, const std::vector<membership::FlagView>& others) {
   json::array flags;
-  // What this server does cannot be switched off; tools that look for these flags find them on.
-  for (const char* name : {"classic_mirrored_queue_version", "drop_unroutable_metric",
-                           "empty_basic_get_metric", "implicit_default_bindings", "maintenance_mode_status",
-                           "quorum_queue", "stream_queue", "user_limits", "virtual_host_metadata"})
-    flags.push_back(json::object{{"name", name}, {"state", "enabled"}, {"desc", ""}, {"doc_url", ""},
-                                 {"stability", "stable"}, {"provided_by", "rabbit"}});
+  for (const auto& row : membership::flag_rows(release(), node.cluster().flags(), others))
+    flags.push_back(json::object{{"name", row.name}, {"state", membership::flag_state_name(row.state)},
+                                 {"desc", row.about}, {"doc_url", ""},
+                                 {"stability", membership::stability_name(row.stability)}, {"provided_by", "rabbit"}});
   return flags;
 }
 

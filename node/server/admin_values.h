@@ -27,8 +27,8 @@ std::string queue_pid(const Node& node, metadata::QueueUid uid);
 
 /// One object per listener, with protocol and purpose.
 boost::json::array listeners_json(const Node& node);
-/// What tools expect to see as feature flags: all on.
-boost::json::array feature_flags();
+/// Feature flags with their states, as far as `others` and this node tell.
+boost::json::array feature_flags(const Node& node, const std::vector<membership::FlagView>& others);
 /// One object per active alarm.
 boost::json::array alarms_json(Node& node);
 /// Of this process.

@@ -5,6 +5,7 @@
 
 #include "cluster/membership/briefs.h"
 #include "cluster/membership/operations.h"
+#include "cluster/metadata/catalogue.h"
 #include "cluster/transport/peer_caller.h"
 #include "cluster/transport/peer_net.h"
 #include "cluster/transport/resolver.h"
@@ -57,6 +58,8 @@ class ClusterService final : public membership::OperationsEnv {
 
   // ---- what other nodes ask (admin_cluster.cpp)
   membership::NodeView view() const;
+  /// What this release knows, and what is on in the cluster.
+  membership::FlagView flags() const;
   void admit(const membership::JoinRequest& request, std::function<void(Result<membership::Admission>)> done);
   /// Takes a member off the list; `done` when the group has followed, so that it may go.
   void dismiss(const std::string& node_id, std::function<void(Result<void>)> done);
@@ -94,6 +97,7 @@ class ClusterService final : public membership::OperationsEnv {
   void warn(const std::string& text) override;
 
  private:
+  static std::vector<metadata::MemberDef> listed(const metadata::Catalogue& catalogue);
   membership::PeerSource dns_peers();
   void set_peers(const std::vector<metadata::MemberDef>& members);
   void check_then_dial(std::function<void(Result<void>)> done);

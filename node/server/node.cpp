@@ -3,6 +3,7 @@
 #include "cluster/transport/tls.h"
 #include "node/config/erlang_terms.h"
 #include "node/server/admin.h"
+#include "node/server/version.h"
 
 #include <sys/random.h>
 #include <unistd.h>
@@ -140,10 +141,13 @@ Result<void> Node::load_identity() {
   } else {
     state_.node_id = membership::make_id(random_bytes);
   }
+  if (auto may = membership::may_use_data(release(), state_.flags, state_.release); !may)
+    return make_error(may.error().code, may.error().text + " (" + settings_.data_dir + ")");
+  state_.release = release().version;
   ++state_.incarnation;
   if (auto written = file.write(state_); !written) return written;
   identity_.node_name = settings_.node_name;
-  identity_.product_version = "0.1.0";
+  identity_.product_version = release().version;
   identity_.node_id = state_.node_id;
   identity_.cluster_id = membership::to_hex(state_.cluster_id);
   return {};
@@ -157,7 +161,7 @@ void Node::write_pid_file() {
 }
 
 void Node::print_banner() {
-  std::printf("\n  Warren 0.1.0 (RabbitMQ 3.10.8 compatible)\n\n");
+  std::printf("\n  Warren %s (RabbitMQ %s compatible)\n\n", kVersion.data(), kCompatible);
   std::printf("  Node:        %s\n", settings_.node_name.c_str());
   std::printf("  Data:        %s\n", settings_.data_dir.c_str());
   std::printf("  Logs:       ");
@@ -195,6 +199,7 @@ void Node::fail(const Error& error) {
 }
 
 Result<void> Node::put_local_state(membership::LocalState state) {
+  state.release = release().version;
   if (auto written = membership::StateFile(settings_.data_dir).write(state); !written) return written;
   state_ = std::move(state);
   identity_.node_id = state_.node_id;
@@ -244,6 +249,8 @@ void Node::launch(StartMode mode) {
   });
   // An app that fails to start calls from its own members.
   app_->start([this, mode, which = app_.get()](Result<void> result) {
+    // The state file follows the catalogue; a crash in between leaves it behind.
+    if (result) result = membership::may_use_data(release(), which->broker().catalogue().cluster().flags, "");
     if (result) {
       which->broker().on_members([this] { cluster_->members_changed(); });
       cluster_->app_started();

@@ -20,7 +20,9 @@ class Load:
     def __init__(self, bed, pause=0.004):
         self.bed = bed
         for name in ALL:
-            bed.channel(name).queue_declare(f"q.{name}", durable=True)
+            channel = bed.channel(name)
+            channel.queue_declare(f"q.{name}", durable=True)
+            channel.connection.close()  # idle, it would keep a node from stopping for 5 s
         self.publishers = [Publisher(bed, host, f"q.{home}", pause=pause) for host in ALL for home in ALL]
         self.all_get_on(5)
 

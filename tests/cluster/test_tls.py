@@ -74,10 +74,12 @@ def test_CLU_27_who_does_not_fit_stays_outside(bed, theirs):
     "half": ("CLUSTER_TLS_CACERTFILE=/etc/rabbitmq/ca.pem\n", "CLUSTER_TLS_CERTFILE is not set"),
     "missing": (CONF.replace("host.key", "gone.key"), "gone.key: cannot be read"),
     "no key": (CONF.replace("host.key", "host.pem"), "host.pem: holds no private key"),
+    "another CA": (CONF.replace("ca.pem", "theirs.pem"), "host.pem: is not accepted by the CA in /etc/rabbitmq/theirs.pem"),
     "wrong CA file": (CONF.replace("ca.pem", "host.key"), "host.key: holds no certificate")})
 def test_CLU_27_bad_files_stop_the_start(bed, what):
     conf, wanted = what
     use(bed, "n1", "ours", conf)
+    (bed["n1"].etc / "theirs.pem").write_bytes((authority("theirs") / "ca.pem").read_bytes())
     bed.start("n1", wait=False)
     console = bed["n1"].log / "console.log"
     until(lambda: wanted in console.read_text(), wanted, 20, last=console.read_text)

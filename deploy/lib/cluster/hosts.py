@@ -73,6 +73,7 @@ class Host:
         self.node = f"rabbit@{self.name}"
         self.lib, self.log, self.etc = (self.folder / part for part in ("lib", "log", "etc"))
         self.cookie = self.lib / ".erlang.cookie"
+        self.bin = cluster.bin  # another folder: another release on this host
 
     def alive(self):
         return start_time(self.pid) == self._start
@@ -81,7 +82,7 @@ class Host:
 
     def environment(self, more=None):
         """What a root shell of the host knows."""
-        path = f"{self.cluster.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = f"{self.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         kept = {key: os.environ[key] for key in ("TERM", "LANG", "LC_ALL", "ASAN_OPTIONS", "TSAN_OPTIONS",
                                                  "UBSAN_OPTIONS") if key in os.environ}
         return {"LANG": "C.UTF-8", **kept, "PATH": path, "HOME": "/var/lib/rabbitmq", "USER": "root",

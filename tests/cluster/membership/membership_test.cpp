@@ -40,6 +40,7 @@ NodeView view(int n, std::vector<metadata::MemberDef> members, int cluster = 100
   out.cluster_id = id_of(cluster);
   out.app_running = true;
   out.members = std::move(members);
+  out.flags = flag_view(release(), out.name, {});
   return out;
 }
 

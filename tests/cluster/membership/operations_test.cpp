@@ -99,6 +99,7 @@ class World {
       view.node_id = at.disc.node_id;
       view.cluster_id = at.disc.cluster_id;
       view.app_running = at.app;
+      view.flags = flag_view(release(), at.name, {});
       view.members = at.app ? lists[at.disc.cluster_id] : at.disc.members;
       return json::value(to_json(view));
     }

@@ -31,6 +31,16 @@ TEST(MembersTest, AClusterKeepsItsIdAndMayChangeItsName) {
   EXPECT_EQ(node.fails(PutCluster{{"", ""}}), Errc::invalid_argument);
 }
 
+TEST(MembersTest, CLU_25_FeatureFlagsAreAddedAndStayOn) {
+  Node node;
+  EXPECT_EQ(node.fails(PutCluster{{"", "", {"b"}}}), Errc::invalid_argument);  // not founded
+  node.must(PutCluster{{std::string(16, 'x'), "rabbit@n1", {"b"}}});
+  node.must(PutCluster{{"", "", {"c", "a"}}});
+  node.must(PutCluster{{"", "east"}});
+  EXPECT_EQ(node.catalogue.cluster(), (ClusterDef{std::string(16, 'x'), "east", {"a", "b", "c"}}));
+  EXPECT_EQ(node.catalogue.check_invariants(), std::nullopt);
+}
+
 TEST(MembersTest, CLU_07_TheLastDiscNodeStays) {
   Node node;
   EXPECT_EQ(node.fails(PutMember{member(1, "rabbit@n1", true)}), Errc::conflict);
