@@ -1,7 +1,7 @@
 #include "storage/disc/batch_stamp.h"
 
 #include "base/bytes.h"
-#include "storage/disc/crc32c.h"
+#include "base/crc32c.h"
 
 namespace warren::storage {
 namespace {

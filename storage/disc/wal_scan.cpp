@@ -1,7 +1,7 @@
 #include "storage/disc/wal_scan.h"
 
+#include "base/crc32c.h"
 #include "storage/disc/batch_stamp.h"
-#include "storage/disc/crc32c.h"
 #include "storage/disc/log_files.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "storage/disc/crc32c.h"
+#include "base/crc32c.h"
 
 #include <array>
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include <nmmintrin.h>
 #endif
 
-namespace warren::storage {
+namespace warren {
 namespace {
 
 constexpr std::uint32_t kPolynomial = 0x82F63B78u;
@@ -97,16 +97,4 @@ std::uint32_t crc32c(std::uint32_t crc, std::string_view bytes) {
   return ~by_table(crc, bytes);
 }
 
-}  // namespace warren::storage
-
-// RocksDB's own function of this name, which it calls through the dynamic linker: ours takes its
-// place in this program. Debian builds RocksDB without the CRC instruction, and then the checksum
-// is the largest single cost of a write (0.6 of 1.8 CPU-seconds per GB). Same result, same format;
-// where the library is linked otherwise, its own function stays in use and nothing changes.
-namespace rocksdb::crc32c {
-__attribute__((visibility("default"))) std::uint32_t Extend(std::uint32_t crc, const char* data,
-                                                            std::size_t n);
-std::uint32_t Extend(std::uint32_t crc, const char* data, std::size_t n) {
-  return warren::storage::crc32c(crc, {data, n});
-}
-}  // namespace rocksdb::crc32c
+}  // namespace warren
