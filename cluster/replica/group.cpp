@@ -35,7 +35,7 @@ Result<void> Group::load(Millis now) {
   if (!scanned) return scanned;
   last_written_ = record_.base.index + restored.terms.size();
   std::uint64_t seed = context_.raft->seed ^ (uid_ * 0x9E3779B97F4A7C15ULL);
-  auto core = raft::Core::restore(context_.raft, seed, *this, context_.liveness, std::move(restored), now);
+  auto core = raft::Core::restore(context_.raft, seed, *this, context_.peers, std::move(restored), now);
   if (!core) return core.error();
   core_ = std::make_unique<raft::Core>(std::move(*core));
   announced_.term = core_->term();

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cluster/raft/core.h"
 #include "cluster/replica/frame.h"
+#include "cluster/replica/liveness.h"
 #include "cluster/replica/log_cache.h"
 #include "cluster/replica/records.h"
 #include "cluster/replica/state_machine.h"
@@ -39,7 +40,7 @@ struct GroupOptions {
 /// What the groups of a node share. Owner: the node.
 struct GroupContext {
   storage::Store& store;
-  const raft::Liveness& liveness;
+  const PeerTable& peers;
   Logger& logger;
   std::shared_ptr<const raft::Options> raft;
   GroupOptions options;

@@ -122,7 +122,8 @@ Result<void> Group::drive_transfers(Turn& turn, Millis now) {
   // The rows on disc must stand at the base exactly.
   if (checkpoint_inflight_) return {};
   for (auto& [to, transfer] : transfers_) {
-    if (now - context_.liveness.heard_ms(to) >= options.transfer_silence_ms) {
+    // Not heard_ms: that speaks of groups which the member leads, and may lack for other reasons.
+    if (context_.peers.silence_ms(to, now) >= options.transfer_silence_ms) {
       put_back(transfer);  // others may need the room; what is on the other's disc stays there
       continue;
     }

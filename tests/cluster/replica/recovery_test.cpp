@@ -144,6 +144,23 @@ TEST_F(RecoveryTest, WhoFallsSilentHoldsNoRoomForPieces) {
   EXPECT_FALSE(again.contains(0));
 }
 
+/// Found by the simulator (seed 9036849): while one node leads a group that the other does not follow, its
+/// heartbeats vouch for nothing; a snapshot in the other direction waited for that for ever.
+TEST_F(RecoveryTest, ASnapshotDoesNotWaitForAgreementAboutOtherGroups) {
+  Nodes nodes(2, small_snapshots());
+  nodes.found(7, 1);
+  ASSERT_TRUE(nodes.replica(2).found(8, raft::make_config(ids({2})), std::make_unique<ListMachine>()));
+  nodes.run(3'000);
+  auto with_1 = raft::make_config(ids({2}), ids({1}));
+  ASSERT_TRUE(nodes.replica(2).change_config(8, nodes.replica(2).core(8)->term(), with_1));
+  propose(nodes, 100);  // number 1 never comes up in group 8
+  nodes.run(3'000);
+  ASSERT_TRUE(nodes.replica(2).join(7, std::make_unique<ListMachine>()));
+  change(nodes, ids({1}), ids({2}));
+  nodes.run(3'000);
+  EXPECT_EQ(nodes.machine(2, 7).items.size(), 100u);
+}
+
 /// Several pieces travel at once, some are lost, the receiver dies in the middle: nothing it has
 /// on disc is sent twice, and all of it arrives.
 TEST_F(RecoveryTest, AnInterruptedSnapshotIsResumed) {
