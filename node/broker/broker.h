@@ -55,6 +55,8 @@ class BrokerEnv {
   virtual void close_log(metadata::QueueUid uid, bool retire) = 0;
   /// Bytes handed to logs and not yet durable.
   virtual std::uint64_t log_bytes_in_flight() const = 0;
+  /// Where bodies that are not logged may go; null = they stay in memory. Outlives the broker.
+  virtual QueuePages* pages() { return nullptr; }
   /// The name of a member of the cluster, for texts; "" when it is not known.
   virtual std::string member_name(std::uint64_t) const { return {}; }
   /// Calls Broker::end_turn soon.
@@ -213,6 +215,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   void want_timer(QueueEndpoint& queue, Millis at) override;
   void dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) override;
   void want_delete(QueueEndpoint& queue, std::string_view reason) override;
+  QueuePages* pages() override { return env_.pages(); }
 
   Logger& log() { return env_.log(); }
   BrokerEnv& env() { return env_; }

@@ -248,6 +248,24 @@ class QueueLog {
                           LogIndex covers, std::vector<LogIndex> live) = 0;
 };
 
+/// A page of a node's scratch space: below 2^48, never 0.
+using PageId = std::uint64_t;
+
+/// Where messages that are not logged go when memory is short; forgotten with the process. Owner: the node.
+/// Bounds: what is written and not yet answered stays in memory, so `has_room` ends it.
+class QueuePages {
+ public:
+  virtual ~QueuePages() = default;
+  /// Whether a write is wanted now: not while many are under way, or the disc is short.
+  virtual bool has_room() const = 0;
+  /// Writes `bytes` (kept alive by `keep`) for a queue; answered in order by Queue::on_page_written.
+  virtual PageId write(metadata::QueueUid queue, std::string_view bytes, BlockRef keep) = 0;
+  /// Asks for a page of `bytes`; answered by Queue::on_page_read. Requires: it was written.
+  virtual void read(metadata::QueueUid queue, PageId page, std::size_t bytes) = 0;
+  /// The page is not needed any more. Requires: its write was answered.
+  virtual void release(PageId page, std::size_t bytes) = 0;
+};
+
 enum class DeathReason : std::uint8_t { rejected, expired, maxlen, delivery_limit };
 
 /// What a queue needs from the node it lives on. Owner: the queue's thread.
@@ -269,6 +287,8 @@ class QueueHost {
   /// `holder` keeps a delivery longer than consumer_timeout_ms: its channel is to be closed (406).
   /// Told again at every look until it settles or is released.
   virtual void holder_timed_out(QueueEndpoint&, HolderId) {}
+  /// Where unlogged bodies may go; null = they stay in memory. Outlives the queue.
+  virtual QueuePages* pages() { return nullptr; }
 };
 
 }  // namespace warren::broker

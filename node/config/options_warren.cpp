@@ -64,7 +64,7 @@ const std::vector<OptionSpec>& warren_options() {
        .max = std::int64_t{1} << 40,
        .unit = "bytes",
        .needs_restart = false,
-       .doc = "The same for all queues of the node together."},
+       .doc = "The same for all queues of the node together; beyond, transient messages wait on disc too."},
       {.key = "warren.read_buffer",
        .type = size,
        .default_text = "128KiB",

@@ -151,6 +151,11 @@ Result<void> App::open_store() {
     auto opened = storage::open_disc_store(std::move(options), log_);
     if (!opened) return opened.error();
     store_ = std::move(*opened);
+    auto pages = PageArea::open(settings_.data_dir + "/scratch",
+                                {loop_, log_, [this](metadata::QueueUid uid) { return broker_->queue(uid); },
+                                 [this] { return monitor_.disk_alarm(); }});
+    if (!pages) return pages.error();
+    pages_ = std::move(*pages);
   }
   committer_ = std::make_unique<storage::ThreadCommitter>(*store_, storage::CommitterOptions{}, log_);
   return {};

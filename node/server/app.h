@@ -9,6 +9,7 @@
 #include "node/server/journal.h"
 #include "node/server/listener.h"
 #include "node/server/metadata_group.h"
+#include "node/server/page_area.h"
 #include "node/server/resource_monitor.h"
 #include "node/server/socket_session.h"
 
@@ -98,6 +99,7 @@ class App final : public broker::BrokerEnv {
   void close_log(metadata::QueueUid uid, bool retire) override;
   std::uint64_t log_bytes_in_flight() const override { return journal_->bytes_in_flight(); }
   std::string member_name(std::uint64_t member) const override;
+  broker::QueuePages* pages() override { return pages_.get(); }
   void want_turn() override { loop_.want_turn(); }
   Logger& log() override { return log_; }
 
@@ -137,6 +139,7 @@ class App final : public broker::BrokerEnv {
   std::unique_ptr<storage::Store> store_;
   std::unique_ptr<storage::Committer> committer_;
   std::unique_ptr<Journal> journal_;
+  std::shared_ptr<PageArea> pages_;  // null on a RAM node; queues give their pages back when the broker goes
   std::unique_ptr<broker::Broker> broker_;
   std::unique_ptr<MetadataGroup> group_;
   std::unique_ptr<SocketShared> sockets_;

@@ -3,7 +3,7 @@
 // the node's scratch space, asked and answered on the loop.
 
 #include "base/log.h"
-#include "node/broker/queue/queue.h"
+#include "node/broker/broker.h"
 #include "node/server/loop.h"
 #include "storage/scratch/scratch.h"
 

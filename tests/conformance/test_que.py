@@ -1018,3 +1018,32 @@ def test_QUE_36_restart(env, hard):
     with closes_channel(406, "PRECONDITION_FAILED - inequivalent arg 'x-max-length'"):
         env.ch(port=node.port).declare("d", durable=True)
     node.stop()
+
+
+@case(node="own", oracle=False, reason="warren.queues_memory is ours; 3.10.8 pages classic queues by rules of its own")
+def test_QUE_06_a_transient_backlog_waits_on_disc(env):
+    """Bodies beyond the memory of all queues leave it, come back in order, and end with the process."""
+    node = env.suite.nodes.make("paging", config="warren.queues_memory = 2MiB\n").start()
+    pages = node.folder / "data" / node.name / "scratch"
+
+    def on_disc():
+        return sum(f.stat().st_blocks * 512 for f in pages.iterdir())
+    ch = env.ch(port=node.port)
+    q = ch.declare("t").queue
+    total, size = 6000, 4000
+    for i in range(total):
+        ch.publish("", q, b"%06d" % i + b"." * size)
+    ch.sync()
+    until(lambda: on_disc() > total * size // 2, "pages of half the backlog")
+    assert "paged out" in node.log_text()
+    ch.consume(q, no_ack=True)
+    for i in range(total):
+        eq(ch.delivery().body[:6], b"%06d" % i)
+    until(lambda: on_disc() < 2 << 20, "the pages' space given back")
+    for i in range(total):
+        ch.publish("", ch.declare("u").queue if i == 0 else "u", b"%06d" % i + b"." * size)
+    ch.sync()
+    node.kill9()
+    node.start()
+    eq(on_disc(), 0)
+    node.stop()

@@ -92,7 +92,7 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
                            DeathReason reason) {
   const BlockRef block = run.block;
   const MessageView m(block->data() + run.base + cursor.offset);
-  const bool persistent = run.index != 0 && (quorum_ || m.persistent());
+  const bool persistent = run.logged() && (quorum_ || m.persistent());
   const std::uint64_t body = m.body_size();
   ++buried_;
   // Out of the ready messages first: the host may publish to this very queue in between.

@@ -36,7 +36,8 @@ LogIndex Dispatcher::publish(PublishBatch& batch, std::span<const RecordRef> rec
     add_run(batch, records.first(n), index);
     records = records.subspan(n);
   }
-  if (consumers_.any_listed() || !gets_.empty() || ttl_active() || over_length(0, 0))
+  if (consumers_.any_listed() || !gets_.empty() || ttl_active() || over_length(0, 0) ||
+      ledger_.short_of_memory())
     wants_pump_ = true;
   return index;
 }
@@ -163,7 +164,7 @@ bool Dispatcher::deliver_stretch() {
     return false;
   }
   const Position end = std::min({head.end, run->end(), ledger_.deliverable_end(*run)});
-  const bool logged = run->index != 0;
+  const bool logged = run->logged();
   const bool ttl = ttl_active();
   const bool counts = head.returned && counts_failures();
   const auto since_s = static_cast<std::uint32_t>(now_steady_ / 1000);
@@ -308,7 +309,7 @@ bool Dispatcher::try_get(PendingGet& get) {
   const BlockRef block = run->block;
   const MessageView m(block->data() + run->base + cursor.offset);
   Held held = held_of(m, head.first, head.level);
-  held.logged = run->index != 0;
+  held.logged = run->logged();
   held.persistent &= held.logged;
   held.since_s = static_cast<std::uint32_t>(now_steady_ / 1000);
   Delivery d{get.holder, head.first, m, &block, head.returned, 0};

@@ -22,8 +22,12 @@ Scan scan_records(const Block& block, std::span<const RecordRef> records) {
   return s;
 }
 
-Ledger::Ledger(QueueLog* log, const QueueOptions& options, MemoryBudget& budget, bool all_logged)
-    : log_(log), options_(options), all_logged_(all_logged), pager_(runs_, log, options, budget) {}
+Ledger::Ledger(QueueLog* log, QueuePages* pages, metadata::QueueUid queue,
+               const QueueOptions& options, MemoryBudget& budget, bool all_logged)
+    : log_(log),
+      options_(options),
+      all_logged_(all_logged),
+      pager_(runs_, log, pages, queue, options, budget) {}
 
 Ledger::~Ledger() { forget(); }
 
@@ -69,7 +73,8 @@ LogIndex Ledger::append(const PublishBatch& batch, std::span<const RecordRef> re
   run.live = count;
   run.bytes = std::min(scan.record_bytes, Run::kMaxBytes);
   // A small part of a large block gets its own copy, so that it does not keep the rest in memory.
-  if ((logged && !scan.contiguous) || scan.record_bytes < batch.block->capacity() / 4) {
+  const bool whole = logged || pager_.wants_whole_runs();
+  if ((whole && !scan.contiguous) || scan.record_bytes < batch.block->capacity() / 4) {
     run.block = copy_records(*batch.block, records, scan.record_bytes);
   } else {
     run.block = batch.block;
@@ -143,7 +148,7 @@ Run* Ledger::open(Cursor& cursor, Position p) {
 }
 
 bool Ledger::may_deliver(const Run& run, Position p, std::uint32_t reserve) {
-  if (run.index == 0 || run.covered) return true;
+  if (!run.logged() || run.covered) return true;
   // Reserve on when half is used, so that a drain does not wait for the disc; but not again and
   // again for a little more.
   constexpr Position kBeyond = 64;  // a queue polled by basic.get: not one sync per message
@@ -188,7 +193,7 @@ void Ledger::gone(std::uint64_t run_id, Position first, std::uint64_t n,
   Run& run = runs_.at(run_id);
   WARREN_ASSERT(n <= run.live);
   run.live -= n;
-  if (run.index != 0) {
+  if (run.logged()) {
     logged_.sub(n, body_bytes);
     note_removed(first, first + n, body_bytes);
     touch_chunk(run.index);
@@ -228,7 +233,7 @@ void Ledger::purge(const std::vector<Range>& ranges, std::uint64_t logged_bytes)
       hint_ = id;
       WARREN_ASSERT(runs_.valid(id) && runs_.at(id).contains(p));
       const Position end = std::min(range.end, runs_.at(id).end());
-      if (runs_.at(id).index != 0) logged += end - p;
+      if (runs_.at(id).logged()) logged += end - p;
       gone(id, p, end - p, 0);
       p = end;
     }
@@ -241,7 +246,7 @@ void Ledger::purge(const std::vector<Range>& ranges, std::uint64_t logged_bytes)
 
 bool Ledger::logged(Position p) const {
   const std::uint64_t id = runs_.find(p, hint_);
-  return runs_.valid(id) && runs_.at(id).contains(p) && runs_.at(id).index != 0;
+  return runs_.valid(id) && runs_.at(id).contains(p) && runs_.at(id).logged();
 }
 
 std::uint32_t Ledger::failures(Position p) const {
@@ -292,7 +297,7 @@ void Ledger::end_turn(LiveSource& live, std::uint64_t reader_run) {
   trim(reader_run);
   if (runs_.wants_compaction()) {
     std::uint64_t* const marks[] = {pager_.boundary_mark(), pager_.trimmed_mark(),
-                                    pager_.behind_mark(), &hint_};
+                                    pager_.behind_mark(), pager_.paged_out_mark(), &hint_};
     runs_.compact(marks);
   }
   if (log_bytes_ >= options_.checkpoint_bytes) checkpoint(live);
@@ -306,7 +311,7 @@ void Ledger::checkpoint(LiveSource& live) {
   std::vector<LogIndex> indexes;
   for (std::uint64_t id = runs_.front_id(); id < runs_.end_id(); ++id) {
     const Run& run = runs_.at(id);
-    if (run.index == 0 || run.live == 0) continue;
+    if (!run.logged() || run.live == 0) continue;
     indexes.push_back(run.index);
     const auto chunk = chunks.find(run.index >> codec::kChunkBits);
     if (chunk == chunks.end()) continue;
@@ -378,6 +383,13 @@ bool Ledger::on_read(LogIndex index, BlockRef block, const Result<void>& result)
   return used;
 }
 
+bool Ledger::on_page_read(PageId page, BlockRef block, const Result<void>& result) {
+  bool damaged = false;
+  const bool used = pager_.page_arrived(page, result ? std::move(block) : BlockRef{}, &damaged);
+  failed_ |= damaged;
+  return used;
+}
+
 std::size_t Ledger::memory_bytes() const {
   return sizeof *this + runs_.memory_bytes() + pager_.resident_bytes() +
          removed_.capacity() * sizeof(Range) + failures_.size() * 64 +
@@ -390,8 +402,8 @@ void Ledger::check_invariants() const {
   std::uint64_t logged = 0;
   for (std::uint64_t id = runs_.front_id(); id < runs_.end_id(); ++id) {
     const Run& run = runs_.at(id);
-    WARREN_ASSERT(run.end() <= next_ && (log_ != nullptr || run.index == 0));
-    if (run.index != 0) logged += run.live;
+    WARREN_ASSERT(run.end() <= next_ && (log_ != nullptr || !run.logged()));
+    if (run.logged()) logged += run.live;
   }
   WARREN_ASSERT(logged == logged_.count);
   WARREN_ASSERT(logged != 0 || logged_.bytes == 0);

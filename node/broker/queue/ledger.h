@@ -55,10 +55,11 @@ class LiveSource {
 };
 
 /// Invariants: 1. a message is removed once; 2. records are appended in the order of what happened;
-/// 3. a run without a block is in the log; 4. log == nullptr: nothing is logged, ever.
+/// 3. a run without a block is in the log or in a page; 4. log == nullptr: nothing is logged, ever.
 class Ledger {
  public:
-  Ledger(QueueLog* log, const QueueOptions& options, MemoryBudget& budget, bool all_logged);
+  Ledger(QueueLog* log, QueuePages* pages, metadata::QueueUid queue, const QueueOptions& options,
+         MemoryBudget& budget, bool all_logged);
   ~Ledger();
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
@@ -80,7 +81,7 @@ class Ledger {
   /// on_durable will tell.
   bool may_deliver(const Run& run, Position p, std::uint32_t reserve);
   Position deliverable_end(const Run& run) const {
-    return run.index == 0 || run.covered ? run.end() : watermark_durable_;
+    return !run.logged() || run.covered ? run.end() : watermark_durable_;
   }
   /// Asks the log for what a reader at this run needs next.
   void read_ahead() { pager_.read_ahead(); }
@@ -102,6 +103,8 @@ class Ledger {
   void set_failures(Position p, std::uint32_t count);
 
   // ---- end of turn
+  /// What just came may have to leave memory at the end of the turn.
+  bool short_of_memory() const { return pager_.wants_whole_runs(); }
   bool has_pending() const { return !removed_.empty() || !counted_.empty(); }
   /// Appends the removals and returns of this turn; closes gaps; writes a checkpoint when due.
   void end_turn(LiveSource& live, std::uint64_t reader_run);
@@ -116,6 +119,8 @@ class Ledger {
   void on_durable(LogIndex up_to);
   /// True when a run of this queue was waiting for it. Sets failed() on damage.
   bool on_read(LogIndex index, BlockRef block, const Result<void>& result);
+  bool on_page_read(PageId page, BlockRef block, const Result<void>& result);
+  void on_page_written(PageId page, bool success) { pager_.page_written(page, success); }
   bool failed() const { return failed_; }
   /// Answers every batch still waiting, as accepted.
   void answer_all();

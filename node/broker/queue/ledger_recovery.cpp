@@ -49,7 +49,7 @@ Result<void> Ledger::restore_chunk(std::string_view value) {
     run.first = e.first;
     run.count = e.count;
     run.index = e.index;
-    run.bytes = e.bytes;
+    run.bytes = std::min(e.bytes, Run::kMaxBytes);
     std::uint64_t live = e.count;
     if (e.live.empty()) {
       recovering_.insert(e.first, e.first + e.count);

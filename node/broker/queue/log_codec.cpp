@@ -239,7 +239,7 @@ bool take_entry(ByteReader& in, LogIndex& index, Position& end, EntryRow& e) {
   const std::uint64_t index_gap = take(in), gap = take(in), count = take(in), bytes = take(in);
   const std::uint8_t flags = in.u8();
   if (!in.ok() || index_gap == 0 || index_gap >= kPositionLimit || gap >= kPositionLimit ||
-      count == 0 || count > Run::kMaxCount || bytes > Run::kMaxBytes)
+      count == 0 || count > Run::kMaxCount || bytes > kMaxRecordBytes)
     return false;
   e.index = index += index_gap;
   e.first = end + gap;

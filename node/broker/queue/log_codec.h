@@ -25,6 +25,9 @@ enum class Kind : std::uint8_t {
 };
 
 /// Why messages left; kept for people who read logs, no behaviour depends on it.
+/// What a row may say of a run's size; runs themselves saturate earlier.
+inline constexpr std::uint64_t kMaxRecordBytes = (1u << 28) - 1;
+
 enum class Gone : std::uint8_t { settled = 0, purged = 1 };
 
 /// Messages [first, first + count); their records follow the head back to back.

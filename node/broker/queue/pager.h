@@ -1,24 +1,29 @@
 #pragma once
-// Which bodies of a queue are in memory. Beyond a budget durable runs give up their blocks and are
-// read back before the dispatcher needs them. Owned by a queue's Ledger.
+// Which bodies of a queue are in memory. Beyond a budget logged runs give up their blocks, others go
+// into pages first; both are read back before the dispatcher needs them. Owned by a queue's Ledger.
 
 #include "node/broker/queue/options.h"
 #include "node/broker/queue/run_table.h"
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 namespace warren::broker {
 
 /// From the boundary on, runs are dropped from memory as soon as they are durable; below it they
 /// stay, or are being read. Reading ahead moves the boundary up, running full sets it to the end.
+/// Runs that are not logged go into pages, but only while the shard is over its budget: their bytes
+/// would otherwise never see a disc.
 /// Invariants: 1. resident_bytes() adds up the bytes of the runs with a block; 2. a run is in
-/// reading_ if and only if its bit says so; 3. what is not durable is never dropped.
-/// Transient runs (index 0) always stay: paging them out needs a log of their own (README).
+/// reading_ or writing_ if and only if its bit says so; 3. what is neither durable nor in a page is
+/// never dropped; 4. a page is released once, when its run is dead or forgotten.
 class Pager {
  public:
-  Pager(RunTable& runs, QueueLog* log, const QueueOptions& options, MemoryBudget& budget)
-      : runs_(runs), log_(log), options_(options), budget_(budget) {}
+  /// `log` and `pages` may be null: nothing is logged, nothing leaves memory unlogged.
+  Pager(RunTable& runs, QueueLog* log, QueuePages* pages, metadata::QueueUid queue,
+        const QueueOptions& options, MemoryBudget& budget)
+      : runs_(runs), log_(log), pages_(pages), queue_(queue), options_(options), budget_(budget) {}
 
   /// A run with a block was added at the end.
   void added(std::uint64_t run_id);
@@ -32,6 +37,11 @@ class Pager {
   void read_ahead();
   /// Puts a block that was read in its run: true when a run was waiting for it.
   bool arrived(LogIndex index, BlockRef block, bool* damaged);
+  bool page_arrived(PageId page, BlockRef block, bool* damaged);
+  /// The oldest write that was not answered ended; without success its run stays in memory.
+  void page_written(PageId page, bool success);
+  /// A run that is not logged had better be one piece of memory: it may have to leave.
+  bool wants_whole_runs() const { return pages_ != nullptr && budget_.over(); }
   /// Whether anybody reads this queue: without, only the floor stays in memory.
   void set_active(bool active) {
     if (active_ && !active && resident_bytes_ > options_.resident_bytes_min) start_cold();
@@ -45,6 +55,7 @@ class Pager {
   std::uint64_t* boundary_mark() { return &boundary_; }
   std::uint64_t* trimmed_mark() { return &trimmed_; }
   std::uint64_t* behind_mark() { return &behind_; }
+  std::uint64_t* paged_out_mark() { return &paged_out_; }
   std::size_t resident_bytes() const { return resident_bytes_; }
   std::uint64_t resident_messages() const { return resident_messages_; }
   bool reading() const { return !reading_.empty(); }
@@ -59,9 +70,16 @@ class Pager {
   }
   void keep(Run& run, BlockRef block);
   void evict(Run& run);
+  static bool can_leave(const Run& run, LogIndex durable) {
+    return run.paged != 0 || (run.index != 0 && run.index <= durable);
+  }
+  void page_out();
+  Run* take_reading(LogIndex index, bool paged);
 
   RunTable& runs_;
   QueueLog* log_;
+  QueuePages* pages_;
+  const metadata::QueueUid queue_;
   const QueueOptions& options_;
   MemoryBudget& budget_;
   bool active_{false};
@@ -70,14 +88,23 @@ class Pager {
   std::uint64_t boundary_{kNone};  ///< first run that does not stay; kNone = all stay
   std::uint64_t trimmed_{0};       ///< below it, from the boundary on, nothing durable has a block
   std::uint64_t behind_{0};        ///< below it, runs already delivered gave up their blocks
+  std::uint64_t paged_out_{0};     ///< below it, from the boundary on, all is in pages or on its way
   struct Reading {
-    LogIndex index;
+    LogIndex index;  ///< or a page
+    bool paged;
     std::uint64_t run_id;  ///< then; a hint
     Position first;
     std::size_t bytes;
   };
   std::vector<Reading> reading_;  ///< asked of the log, not answered; few, answered mostly in order
   std::size_t reading_bytes_{0};
+  struct Writing {
+    PageId page;
+    std::uint64_t run_id;  ///< then; a hint
+    Position first;
+    std::uint32_t bytes;
+  };
+  std::deque<Writing> writing_;
 };
 
 }  // namespace warren::broker

@@ -9,7 +9,7 @@ Queue::Queue(metadata::QueueDef def, QueueSettings settings, QueueHost& host, Qu
     : def_(std::move(def)),
       settings_(std::move(settings)),
       host_(host),
-      ledger_(log, options, budget, def_.type == metadata::QueueType::quorum),
+      ledger_(log, host.pages(), def_.uid, options, budget, def_.type == metadata::QueueType::quorum),
       dispatcher_(def_, settings_, host, ledger_, *this),
       idle_since_(host.wall_ms()) {
   // The timer for x-expires is armed by the first pump.
@@ -145,6 +145,18 @@ void Queue::on_read(LogIndex index, BlockRef block, Result<void> result) {
   ledger_.on_read(index, std::move(block), result);
   dispatcher_.on_progress();
   after();
+}
+
+void Queue::on_page_read(PageId page, BlockRef block, Result<void> result) {
+  if (deleted_) return;
+  ledger_.on_page_read(page, std::move(block), result);
+  dispatcher_.on_progress();
+  after();
+}
+
+void Queue::on_page_written(PageId page, bool success) {
+  ledger_.on_page_written(page, success);
+  if (!deleted_) ledger_.trim(dispatcher_.reader_run());
 }
 
 void Queue::set_paused(bool paused) {

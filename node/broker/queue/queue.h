@@ -62,6 +62,11 @@ class Queue final : public QueueEndpoint {
   void on_durable(LogIndex up_to);
   /// Answers QueueLog::read. Shape: `block` holds the record as it was appended, head and tail.
   void on_read(LogIndex index, BlockRef block, Result<void> result);
+  /// Answers QueuePages::read.
+  void on_page_read(PageId page, BlockRef block, Result<void> result);
+  /// Answers QueuePages::write, in order; also of a queue that is deleted. Without success the
+  /// bytes stay in memory.
+  void on_page_written(PageId page, bool success);
   /// The policy changed. max_priority and single_active are fixed with the queue.
   void apply_settings(QueueSettings settings);
   /// The queue is deleted: cancels consumers, answers what waits (confirms as accepted).

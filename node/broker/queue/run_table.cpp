@@ -62,15 +62,16 @@ void RunTable::check_invariants() const {
     const Run& run = ring_.at(id);
     WARREN_ASSERT(run.count > 0 && run.first >= end && run.live <= run.count);
     end = run.end();
-    if (run.index != 0) {
+    if (run.logged()) {
       WARREN_ASSERT(run.index > index);
       index = run.index;
     }
     if (run.live == 0) {
       ++dead;
-      WARREN_ASSERT(!run.block);
+      WARREN_ASSERT(!run.block && run.paged == 0 && run.paging == 0);
     } else {
       WARREN_ASSERT(run.block || run.index != 0);
+      WARREN_ASSERT(run.paging == 0 || (run.block && run.index == 0));
       WARREN_ASSERT(!run.sparse || (run.extra && run.extra->offsets.size() == run.count));
     }
   }

@@ -29,27 +29,29 @@ struct RunExtra {
 /// Messages [first, first + count). 40 bytes, which is also the price of a lone message.
 struct Run {
   static constexpr std::uint32_t kMaxCount = 0xffff;
-  static constexpr std::uint32_t kMaxBytes = (1u << 28) - 1;
+  static constexpr std::uint32_t kMaxBytes = (1u << 27) - 1;
 
   std::uint64_t first : 48;
   std::uint64_t count : 16;
-  std::uint64_t index : 48;   ///< of the log entry; 0 = not logged
+  std::uint64_t index : 48;   ///< of the log entry, or the page when `paged`; 0 = only in memory
   std::uint64_t live : 16;    ///< messages not removed; 0 = the run is dead
-  BlockRef block;             ///< nothing = only in the log
+  BlockRef block;             ///< nothing = only in the log, or in a page
   std::unique_ptr<RunExtra> extra;
   std::uint32_t base;         ///< where the first record begins in the block
-  std::uint32_t bytes : 28;   ///< of the records; for bounds, saturates at 256 MiB
-  std::uint32_t reading : 1;  ///< asked of the log
+  std::uint32_t bytes : 27;   ///< of the records; for bounds, saturates at 128 MiB
+  std::uint32_t reading : 1;  ///< asked of the log or of the pages
   std::uint32_t sparse : 1;   ///< the records are not back to back: extra->offsets tells
   std::uint32_t covered : 1;  ///< its log entry, or one before it, lifts the watermark above it
-  std::uint32_t unused : 1;
+  std::uint32_t paged : 1;    ///< not logged, but in a page
+  std::uint32_t paging : 1;   ///< on its way into a page
 
   Run()
       : first(0), count(0), index(0), live(0), base(0), bytes(0), reading(0), sparse(0),
-        covered(0), unused(0) {}
+        covered(0), paged(0), paging(0) {}
 
   Position end() const { return first + count; }
   bool contains(Position p) const { return p >= first && p < first + count; }
+  bool logged() const { return index != 0 && paged == 0; }
   unsigned level_of(std::uint32_t ordinal) const {
     if (!extra || extra->levels.empty()) return 0;
     return extra->levels[extra->levels.size() == 1 ? 0 : ordinal];
@@ -92,6 +94,7 @@ class RunTable {
     run.block.reset();
     run.extra.reset();
     run.live = 0;
+    run.paging = 0;
     ++dead_;
     while (!ring_.empty() && ring_.front().live == 0) {
       ring_.pop_front();

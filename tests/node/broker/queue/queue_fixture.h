@@ -83,6 +83,46 @@ class FakeLog final : public QueueLog {
   std::deque<Pending> pending_;
 };
 
+/// Scratch space in memory: answers when it is told to, and knows who forgets a page.
+class FakePages final : public QueuePages {
+ public:
+  bool has_room() const override { return pending.size() < 4 && !full; }
+  PageId write(metadata::QueueUid, std::string_view bytes, BlockRef) override {
+    EXPECT_TRUE(has_room());
+    pages[++last] = std::string(bytes);
+    pending.push_back(last);
+    return last;
+  }
+  void read(metadata::QueueUid, PageId page, std::size_t bytes) override {
+    EXPECT_TRUE(pages.contains(page) && pages.at(page).size() == bytes);
+    reads.push_back(page);
+  }
+  void release(PageId page, std::size_t bytes) override {
+    EXPECT_TRUE(pages.contains(page)) << "released twice";
+    EXPECT_EQ(pages[page].size(), bytes);
+    EXPECT_EQ(std::count(pending.begin(), pending.end(), page), 0) << "its write is not answered";
+    pages.erase(page);
+  }
+  void answer_write(Queue& queue, bool success) {
+    const PageId page = pending.front();
+    pending.pop_front();
+    written += success;
+    queue.on_page_written(page, success);
+  }
+  void answer_read(Queue& queue, std::size_t at) {
+    const PageId page = reads[at];
+    reads.erase(reads.begin() + static_cast<std::ptrdiff_t>(at));
+    const auto it = pages.find(page);  // may be dead by now
+    queue.on_page_read(page, it == pages.end() ? BlockRef{} : Block::copy_of(it->second), {});
+  }
+
+  std::map<PageId, std::string> pages;
+  std::deque<PageId> pending, reads;
+  PageId last{0};
+  bool full{false};
+  int written{0};
+};
+
 struct Dead {
   std::string body;
   DeathReason reason;
@@ -101,8 +141,10 @@ class FakeHost final : public QueueHost {
   }
   void want_delete(QueueEndpoint&, std::string_view) override { ++deletes_wanted; }
   void holder_timed_out(QueueEndpoint&, HolderId holder) override { timed_out.push_back(holder); }
+  QueuePages* pages() override { return scratch; }
 
   ManualClock clock;
+  FakePages* scratch{nullptr};
   int pumps_wanted{0};
   int deletes_wanted{0};
   Millis timer{0};

@@ -95,6 +95,7 @@ class Model : public Publisher, public QueueHost {
   }
   Millis wall_ms() const override { return clock_.wall_ms(); }
   Millis steady_ms() const override { return clock_.steady_ms(); }
+  QueuePages* pages() override { return shape_.small_memory ? &pages_ : nullptr; }
   void want_pump(QueueEndpoint&) override { pump_wanted_ = true; }
   void want_timer(QueueEndpoint&, Millis at) override { timer_ = at; }
   void want_delete(QueueEndpoint&, std::string_view) override { ADD_FAILURE(); }
@@ -135,6 +136,8 @@ class Model : public Publisher, public QueueHost {
       held->emplace_back(d.position, m->id);
     }
   }
+
+  int written_pages() const { return pages_.written; }
 
  private:
   void make() {
@@ -187,7 +190,7 @@ class Model : public Publisher, public QueueHost {
       case 12: get(); break;
       case 13: if (rng_.chance(1, 8)) purge(); break;
       case 14: if (shape_.durable) sync(); break;
-      case 15: answer_reads(); break;
+      case 15: answer_reads(); answer_pages(); break;
       case 16: clock_.advance(static_cast<Millis>(rng_.below(100))); timers(); break;
       case 17: if (rng_.chance(1, 4)) { queue_->checkpoint(); removals_logged(); } break;
       case 18: if (rng_.chance(1, 6) && shape_.durable) crash(); break;
@@ -363,11 +366,21 @@ class Model : public Publisher, public QueueHost {
     }
   }
 
+  void answer_pages() {
+    pages_.full = rng_.chance(1, 8);
+    for (std::uint64_t n = rng_.below(4); n-- > 0 && !pages_.pending.empty();)
+      pages_.answer_write(*queue_, !rng_.chance(1, 8));
+    for (std::uint64_t n = rng_.below(4); n-- > 0 && !pages_.reads.empty();)
+      pages_.answer_read(*queue_, rng_.below(pages_.reads.size()));
+  }
+
   /// Power loss. What comes back is taken from a second queue that is drained.
   void crash() {
     crashed_ = true;
     log_.crash();
     queue_.reset();
+    EXPECT_EQ(pages_.pages.size(), pages_.pending.size()) << "forgotten pages";
+    pages_ = FakePages();
     sinks_.clear();
     get_held_.clear();
     confirms_.clear();
@@ -486,12 +499,15 @@ class Model : public Publisher, public QueueHost {
       told_durable_ = log_.last;
       queue_->on_durable(log_.last);
       answer_reads();
+      answer_pages();
       check();
-      if (!pump_wanted_ && log_.reads.empty() && count(At::ready) == 0 && rejecting_.empty()) break;
+      if (!pump_wanted_ && log_.reads.empty() && pages_.reads.empty() && pages_.pending.empty() && count(At::ready) == 0 && rejecting_.empty()) break;
     }
     EXPECT_EQ(count(At::ready), 0u) << "somebody could have taken these";
     EXPECT_TRUE(rejecting_.empty());
     EXPECT_TRUE(confirms_.empty()) << "never answered";
+    queue_.reset();
+    EXPECT_TRUE(pages_.pages.empty()) << "pages of nobody";
   }
 
   static constexpr HolderId kGetter = 1'000'000;
@@ -501,8 +517,9 @@ class Model : public Publisher, public QueueHost {
   metadata::QueueDef def_;
   QueueSettings settings_;
   QueueOptions options_;
-  MemoryBudget budget_;
+  MemoryBudget budget_{shape_.small_memory ? std::size_t{300} : std::size_t{64} << 20};
   FakeLog log_;
+  FakePages pages_;
   std::unique_ptr<Queue> queue_;
   std::map<int, ModelMessage> messages_;
   std::map<HolderId, std::unique_ptr<ModelSink>> sinks_;
@@ -537,17 +554,22 @@ TEST_P(QueueModel, AgreesWithTheDumbOne) {
   const std::uint64_t runs = wanted != nullptr  ? std::strtoull(wanted, nullptr, 10)
                              : fixed != nullptr ? 1
                                                 : 25;
+  int written = 0;
   for (std::uint64_t seed = from; seed < from + runs; ++seed) {
     SCOPED_TRACE(std::string(GetParam().name) + " seed " + std::to_string(seed));
     Model model(GetParam(), seed);
     model.play(600);
     if (HasFailure()) return;
+    written += model.written_pages();
   }
+  if (GetParam().small_memory && !GetParam().quorum) EXPECT_GT(written, 0) << "nothing was paged out";
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, QueueModel,
     ::testing::Values(Shape{"transient", false, false, 0, false, false},
+                      Shape{"transient_small_memory", false, false, 0, false, true},
+                      Shape{"transient_small_limits", false, false, 3, true, true},
                       Shape{"durable", true, false, 0, false, false},
                       Shape{"durable_small_memory", true, false, 0, false, true},
                       Shape{"limits", true, false, 0, true, true},
