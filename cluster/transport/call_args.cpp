@@ -1,5 +1,6 @@
 #include "cluster/transport/call_args.h"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <cmath>
 #include <limits>
@@ -14,6 +15,16 @@ const json::value* find(const json::object& args, std::string_view key) {
   return args.if_contains({key.data(), key.size()});
 }
 
+/// Numbers beyond a double read as infinity, which does not read again once it is written.
+bool is_finite(const json::value& value) {
+  if (value.is_double()) return std::isfinite(value.get_double());
+  if (value.is_array())
+    return std::all_of(value.get_array().begin(), value.get_array().end(), is_finite);
+  if (!value.is_object()) return true;
+  return std::all_of(value.get_object().begin(), value.get_object().end(),
+                     [](const auto& cell) { return is_finite(cell.value()); });
+}
+
 }  // namespace
 
 Result<json::object> parse_call_args(std::string_view text) {
@@ -23,6 +34,7 @@ Result<json::object> parse_call_args(std::string_view text) {
   json::value args = json::parse({text.data(), text.size()}, error, {}, parsing);
   if (error || !args.is_object())
     return make_error(Errc::invalid_argument, "the arguments are not a JSON object");
+  if (!is_finite(args)) return make_error(Errc::invalid_argument, "a number in the arguments is too large");
   return std::move(args.get_object());
 }
 
@@ -53,7 +65,7 @@ std::int64_t number_arg(const json::object& args, std::string_view key, std::int
   if (value == nullptr) return otherwise;
   if (value->is_int64()) return value->get_int64();
   if (value->is_uint64()) return kMax;  // a smaller one would be an int64
-  if (!value->is_double() || std::isnan(value->get_double())) return otherwise;
+  if (!value->is_double()) return otherwise;
   const double number = value->get_double();
   if (number >= 9.2e18) return kMax;
   return number <= -9.2e18 ? -kMax : static_cast<std::int64_t>(number);

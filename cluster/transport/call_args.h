@@ -12,7 +12,7 @@
 
 namespace warren::transport {
 
-/// Errors: invalid_argument: no JSON object, or one nested too deep.
+/// Errors: invalid_argument: no JSON object, one nested too deep, or a number that no double holds.
 Result<boost::json::object> parse_call_args(std::string_view text);
 
 /// The columns that a listing is asked for; none = all.
