@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace warren::access {
 
 namespace {
@@ -34,28 +36,40 @@ Result<SaslClaim> parse_amqplain(std::string_view response) {
   return SaslClaim{*login_text, *password_text};
 }
 
+bool is_wanted(std::string_view mechanism, const SaslContext& context) {
+  const auto& only = context.only;
+  return only.empty() || std::find(only.begin(), only.end(), mechanism) != only.end();
+}
+
+bool is_offered(std::string_view mechanism, const SaslContext& context) {
+  if (!is_wanted(mechanism, context)) return false;
+  if (mechanism == "EXTERNAL") return context.certificate_user.has_value();
+  if (mechanism == "ANONYMOUS") return !context.anonymous_user.empty();
+  return mechanism == "PLAIN" || mechanism == "AMQPLAIN";
+}
+
 }  // namespace
 
 std::string sasl_mechanisms(const SaslContext& context) {
-  std::string out = "PLAIN AMQPLAIN";
-  if (context.certificate_user) out += " EXTERNAL";
-  if (!context.anonymous_user.empty()) out += " ANONYMOUS";
+  std::string out;
+  for (const char* name : {"PLAIN", "AMQPLAIN", "EXTERNAL", "ANONYMOUS"})
+    if (is_offered(name, context)) out += (out.empty() ? "" : " ") + std::string(name);
   return out;
 }
 
 Result<SaslClaim> parse_sasl(std::string_view mechanism, std::string_view response,
                              const SaslContext& context) {
+  // Without a certificate EXTERNAL is a login that fails, where the operator wants it at all.
+  const bool fails = mechanism == "EXTERNAL" && is_wanted(mechanism, context);
+  if (!fails && !is_offered(mechanism, context))
+    return make_error(Errc::unsupported,
+                      fmt::format("unknown authentication mechanism '{}'", mechanism.substr(0, 64)));
   if (mechanism == "PLAIN") return parse_plain(response);
   if (mechanism == "AMQPLAIN") return parse_amqplain(response);
-  if (mechanism == "EXTERNAL") {
-    if (!context.certificate_user)
-      return make_error(Errc::unauthenticated, "EXTERNAL needs a client certificate with a name");
-    return SaslClaim{*context.certificate_user, std::nullopt};
-  }
-  if (mechanism == "ANONYMOUS" && !context.anonymous_user.empty())
-    return SaslClaim{context.anonymous_user, std::nullopt};
-  return make_error(Errc::unsupported,
-                    fmt::format("unknown authentication mechanism '{}'", mechanism.substr(0, 64)));
+  if (mechanism == "ANONYMOUS") return SaslClaim{context.anonymous_user, std::nullopt};
+  if (!context.certificate_user)
+    return make_error(Errc::unauthenticated, "EXTERNAL needs a client certificate with a name");
+  return SaslClaim{*context.certificate_user, std::nullopt};
 }
 
 }  // namespace warren::access

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace warren::access {
 
@@ -20,6 +21,7 @@ struct SaslClaim {
 struct SaslContext {
   std::optional<std::string> certificate_user;  ///< name taken from the verified TLS certificate
   std::string anonymous_user;                   ///< "" = ANONYMOUS is not offered
+  std::vector<std::string> only;                ///< of those, only these; empty = all
 };
 
 /// The mechanisms offered, space-separated, for connection.start.

@@ -25,7 +25,52 @@ Broker::~Broker() = default;
 
 // ---- metadata -----------------------------------------------------------------------------------
 
+namespace {
+
+/// Of one kind of object that a node's settings limit.
+struct Counted {
+  std::optional<std::uint64_t> limit;
+  std::uint64_t now{0};
+  bool full(std::uint64_t more) {
+    now += more;
+    return limit && now > *limit;
+  }
+};
+
+}  // namespace
+
+/// QUE-33, EXC-23: what is new must have room; what exists may always be declared again.
+Result<void> Broker::check_limits(std::span<const metadata::Command> commands) const {
+  Counted queues{options_.queues_max}, exchanges{options_.exchanges_max}, vhosts{options_.vhosts_max};
+  if (!queues.limit && !exchanges.limit && !vhosts.limit) return {};
+  vhosts.now = catalogue_.vhosts().size();
+  for (const auto& [name, vhost] : catalogue_.vhosts()) {
+    queues.now += vhost.queues.size();
+    exchanges.now += vhost.exchanges.size();
+  }
+  const auto refused = [](const std::string& what, const char* kind, const Counted& counted) {
+    return make_error(Errc::exhausted,
+                      fmt::format("cannot declare {}: {} limit in cluster ({}) is reached", what, kind, *counted.limit));
+  };
+  for (const auto& command : commands) {
+    if (const auto* queue = std::get_if<metadata::DeclareQueue>(&command)) {
+      const auto& def = queue->def;
+      if (catalogue_.find_queue(def.vhost, def.name) == nullptr && queues.full(1))
+        return refused(fmt::format("queue '{}' in vhost '{}'", def.name, def.vhost), "queue", queues);
+    } else if (const auto* exchange = std::get_if<metadata::DeclareExchange>(&command)) {
+      const auto& def = exchange->def;
+      if (catalogue_.find_exchange(def.vhost, def.name) == nullptr && exchanges.full(1))
+        return refused(fmt::format("exchange '{}' in vhost '{}'", def.name, def.vhost), "exchange", exchanges);
+    } else if (const auto* vhost = std::get_if<metadata::PutVhost>(&command)) {
+      if (catalogue_.find_vhost(vhost->def.name) == nullptr && vhosts.full(1))
+        return refused(fmt::format("vhost '{}'", vhost->def.name), "vhost", vhosts);
+    }
+  }
+  return {};
+}
+
 void Broker::apply(const metadata::Command& command, std::function<void(Result<void>)> done) {
+  if (auto room = check_limits({&command, 1}); !room) return done(std::move(room));
   env_.propose({command}, [done = std::move(done)](std::vector<Result<void>> results) {
     done(std::move(results.front()));
   });
@@ -35,6 +80,7 @@ void Broker::apply_all(std::vector<metadata::Command> commands, std::function<vo
   // A long list goes in pieces: one entry of the log must not hold everybody up.
   constexpr std::ptrdiff_t kPiece = 1'000;
   if (commands.empty()) return done({});
+  if (auto room = check_limits(commands); !room) return done(std::move(room));
   std::vector<metadata::Command> rest;
   if (std::ssize(commands) > kPiece) {
     rest.assign(std::make_move_iterator(commands.begin() + kPiece), std::make_move_iterator(commands.end()));

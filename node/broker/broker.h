@@ -70,12 +70,14 @@ struct BrokerOptions {
   std::string cluster_name{"rabbit@localhost"};
   std::string product{"RabbitMQ"};   ///< what clients that look for a product name expect
   std::string version{"3.10.8"};     ///< the RabbitMQ version whose behaviour is the default
-  std::string mechanisms{"PLAIN AMQPLAIN"};
+  std::vector<std::string> mechanisms;  ///< of SASL, only these; empty = all that this server can
   std::string anonymous_user;        ///< "" = no ANONYMOUS
   std::uint64_t max_message_size{134'217'728};
   std::uint64_t channel_max_per_node{0};          ///< 0 = none
   std::uint64_t max_connections{0};               ///< 0 = none
   std::uint64_t consumers_max_per_channel{0};     ///< 0 = none
+  // Of the whole cluster; looked at before something new is asked for. Nothing = no limit.
+  std::optional<std::uint64_t> queues_max, exchanges_max, vhosts_max;
   std::uint32_t default_prefetch{0};
   /// message_interceptors (PUB-16): set = stamp messages, true = also those that are stamped already.
   std::optional<bool> stamp_time, stamp_node;
@@ -228,6 +230,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   Totals totals;
 
  private:
+  Result<void> check_limits(std::span<const metadata::Command> commands) const;
   // ---- pipe::PipeHost (broker_pipes.cpp) ----
   std::shared_ptr<Queue> local_queue(metadata::QueueUid uid) override { return queue(uid); }
   void want_pipe_turn() override;

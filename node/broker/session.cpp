@@ -75,6 +75,7 @@ access::SaslContext Session::sasl_context() const {
   access::SaslContext context;
   if (!peer_.cert_login.empty()) context.certificate_user = peer_.cert_login;
   context.anonymous_user = broker_.options().anonymous_user;
+  context.only = broker_.options().mechanisms;
   return context;
 }
 

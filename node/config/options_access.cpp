@@ -44,7 +44,10 @@ const std::vector<OptionSpec>& access_options() {
       {.key = "anonymous_login_user",
        .default_text = "none",
        .doc = "User that SASL ANONYMOUS logs in as; `none` turns it off."},
-      {.key = "anonymous_login_pass", .secret = true, .doc = "Its password."},
+      {.key = "anonymous_login_pass",
+       .state = OptionState::accepted,
+       .secret = true,
+       .doc = "Its password."},
       {.key = "auth_backends.$num",
        .doc = "Authentication backends in order, the first that knows somebody counts: `internal`, `oauth2` (also "
               "by RabbitMQ's module names); others are left out. Without any: `internal`.",
@@ -52,7 +55,8 @@ const std::vector<OptionSpec>& access_options() {
       {.key = "auth_backends.$num.$name",
        .doc = "The backend for `authn` and the one for `authz`; they must be the same."},
       {.key = "auth_mechanisms.$num",
-       .doc = "SASL mechanisms; without any: PLAIN and AMQPLAIN.",
+       .doc = "The only SASL mechanisms; without any: PLAIN, AMQPLAIN, EXTERNAL for clients with a verified certificate, "
+              "ANONYMOUS with `anonymous_login_user`.",
        .example = "auth_mechanisms.1 = PLAIN"},
       {.key = "ssl_cert_login_from",
        .type = choice,

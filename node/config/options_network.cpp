@@ -76,7 +76,7 @@ const std::vector<OptionSpec>& network_options() {
        .default_text = "true",
        .state = OptionState::accepted,
        .doc = "Renegotiation is always refused."},
-      {.key = "ssl_options.dhfile", .doc = "PEM file of Diffie-Hellman parameters.", .example = ""},
+      {.key = "ssl_options.dhfile", .state = OptionState::accepted, .doc = "PEM file of Diffie-Hellman parameters.", .example = ""},
       {.key = "ssl_options.reuse_sessions",
        .type = boolean,
        .default_text = "true",

@@ -138,7 +138,6 @@ AccessSettings access(const Config& c) {
   if (!any_loopback) out.loopback_users = {"guest"};
   if (c.get_string("loopback_users") == "none") out.loopback_users.clear();
   out.mechanisms = texts(c, "auth_mechanisms.$num");
-  if (out.mechanisms.empty()) out.mechanisms = {"PLAIN", "AMQPLAIN"};
   out.backends = known_auth_backends(c);
   out.tokens = tokens(c);
   out.anonymous_user = c.get_string("anonymous_login_user");

@@ -70,7 +70,7 @@ struct AccessSettings {
   std::vector<std::string> default_user_tags;
   std::string default_configure, default_write, default_read;
   std::vector<std::string> loopback_users;
-  std::vector<std::string> mechanisms;  ///< PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS, in order
+  std::vector<std::string> mechanisms;  ///< only these of PLAIN, AMQPLAIN, EXTERNAL, ANONYMOUS; empty: all that fit
   std::vector<std::string> backends;  ///< internal, oauth2, in order
   TokenSettings tokens;
   std::string anonymous_user;  ///< empty: off

@@ -62,7 +62,8 @@ void App::start(std::function<void(Result<void>)> done) {
   sockets_ = std::unique_ptr<SocketShared>(new SocketShared{loop_, *broker_, connection_limits()});
   sockets_->unauthenticated_max = static_cast<std::size_t>(settings_.connections.unauthenticated_connections);
   sockets_->proxy_protocol = settings_.connections.proxy_protocol;
-  sockets_->cert_login_common_name = settings_.access.cert_login_from == "common_name";
+  sockets_->tls_handshake_ms = settings_.connections.tls_handshake_timeout_ms;
+  sockets_->cert_login = cert_login();
   if (identity_.queues != nullptr) broker_->pipes().start(identity_.incarnation, *identity_.queues);
   loop_.on_turn([this] { turn(); });
   if (auto opened = open_group(); !opened) return started(opened);

@@ -117,6 +117,7 @@ class App final : public broker::BrokerEnv {
   broker::BrokerOptions broker_options() const;
   Result<std::shared_ptr<const access::TokenVerifier>> token_verifier() const;
   amqp::ConnectionLimits connection_limits() const;
+  CertLogin cert_login() const;
   void turn();
   void tick();
   void arm_timer();

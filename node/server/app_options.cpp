@@ -26,16 +26,19 @@ broker::BrokerOptions App::broker_options() const {
   options.max_message_size = static_cast<std::uint64_t>(settings_.queues.max_message_size);
   options.stamp_time = settings_.queues.stamp_time;
   options.stamp_node = settings_.queues.stamp_node;
+  const auto limit = [](std::int64_t value) {
+    return value == config::kInfinity ? std::nullopt : std::optional(static_cast<std::uint64_t>(value));
+  };
+  options.queues_max = limit(settings_.queues.queue_limit);
+  options.exchanges_max = limit(settings_.queues.exchange_limit);
+  options.vhosts_max = limit(settings_.queues.vhost_limit);
   options.channel_max_per_node = positive_or_none(settings_.connections.channel_max_per_node);
   options.consumers_max_per_channel = positive_or_none(settings_.connections.consumer_max_per_channel);
   options.default_prefetch = settings_.queues.default_consumer_prefetch;
   options.max_connections = positive_or_none(settings_.connections.connection_max);
   options.consumer_timeout_ms = static_cast<Millis>(positive_or_none(settings_.queues.consumer_timeout_ms));
   if (!settings_.queues.default_type.empty()) options.default_queue_type = settings_.queues.default_type;
-  std::string mechanisms;
-  for (const auto& name : settings_.access.mechanisms)
-    if (name != "EXTERNAL") mechanisms += (mechanisms.empty() ? "" : " ") + name;
-  if (!mechanisms.empty()) options.mechanisms = mechanisms;
+  options.mechanisms = settings_.access.mechanisms;
   options.anonymous_user = settings_.access.anonymous_user;
   options.access.loopback_users = {settings_.access.loopback_users.begin(),
                                    settings_.access.loopback_users.end()};
@@ -94,6 +97,16 @@ amqp::ConnectionLimits App::connection_limits() const {
   limits.handshake_ms = from.handshake_timeout_ms;
   limits.untrusted_close_ms = from.login_delay_ms;
   return limits;
+}
+
+CertLogin App::cert_login() const {
+  const auto& from = settings_.access;
+  CertLogin login;
+  if (from.cert_login_from == "common_name") login.from = CertLogin::From::common_name;
+  else if (from.cert_login_from != "distinguished_name") login.from = CertLogin::From::alternative_name;
+  login.kind = from.cert_login_san_type;
+  login.index = static_cast<std::size_t>(from.cert_login_san_index);
+  return login;
 }
 
 Result<std::vector<metadata::Command>> App::default_objects() {

@@ -12,7 +12,6 @@ namespace warren::server {
 namespace {
 
 constexpr std::size_t kPieces = 64;
-constexpr Millis kTlsHandshakeMs = 5'000;  // and for what a proxy says before
 constexpr Millis kLingerMs = 30'000;  // for a peer to take what a finished connection still has to say
 
 }  // namespace
@@ -60,8 +59,7 @@ broker::PeerInfo SocketSession::peer_info() const {
     info.cert_subject = facts.subject;
     info.cert_issuer = facts.issuer;
     info.cert_validity = facts.validity;
-    if (facts.verified)
-      info.cert_login = shared_.cert_login_common_name ? facts.common_name : facts.distinguished_name;
+    info.cert_login = login_of(facts, shared_.cert_login);
   }
   return info;
 }
@@ -302,7 +300,7 @@ void SocketSession::tick() {
     if (now - finished_ > kLingerMs) close();
     return;
   }
-  if (shared_.loop.steady_ms() - opened_ > kTlsHandshakeMs) drop("no PROXY header or TLS handshake in time");
+  if (shared_.loop.steady_ms() - opened_ > shared_.tls_handshake_ms) drop("no PROXY header or TLS handshake in time");
 }
 
 void SocketSession::drop(const std::string& why) {

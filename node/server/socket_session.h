@@ -24,8 +24,9 @@ struct SocketShared {
   broker::Broker& broker;
   amqp::ConnectionLimits limits;
   std::size_t unauthenticated_max{4096};
-  bool cert_login_common_name{false};
+  CertLogin cert_login{};
   bool proxy_protocol{false};  ///< every connection begins with a PROXY header
+  Millis tls_handshake_ms{5'000};  ///< for that and the PROXY header
   std::size_t unopened{0};  ///< sockets without an opened connection
   /// Bytes kept of the last read come first, the socket fills the rest.
   std::vector<char> buffer = std::vector<char>(256 << 10);

@@ -1,8 +1,10 @@
 #include "node/server/tls.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <array>
 
@@ -153,24 +155,81 @@ void TlsFilter::drain() {
 }
 
 TlsFacts TlsFilter::facts() const {
-  TlsFacts facts;
+  X509* cert = SSL_get_peer_certificate(ssl_);
+  TlsFacts facts = certificate_facts(cert);
+  X509_free(cert);
+  facts.verified = cert != nullptr && SSL_get_verify_result(ssl_) == X509_V_OK &&
+                   (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0;
   facts.protocol = SSL_get_version(ssl_);
   const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl_);
   if (cipher != nullptr) facts.cipher = SSL_CIPHER_get_name(cipher);
-  X509* cert = SSL_get_peer_certificate(ssl_);
+  return facts;
+}
+
+namespace {
+
+/// "" when a NUL is inside: a name that others read to there only must not be taken for theirs.
+std::string text_of(const ASN1_STRING* text) {
+  unsigned char* data = nullptr;
+  const int size = ASN1_STRING_to_UTF8(&data, text);
+  if (size < 0) return {};
+  std::string out(reinterpret_cast<char*>(data), static_cast<std::size_t>(size));
+  OPENSSL_free(data);
+  return out.find('\0') == std::string::npos ? out : std::string();
+}
+
+std::string common_name_of(const X509_NAME* name) {
+  const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+  return at < 0 ? std::string() : text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+}
+
+std::string address_of(const ASN1_OCTET_STRING* bytes) {
+  const int size = ASN1_STRING_length(bytes);
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (size == 4 || size == 16)
+    ::inet_ntop(size == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(bytes), text.data(), text.size());
+  return text.data();
+}
+
+std::pair<std::string, std::string> alternative_name_of(const GENERAL_NAME& name) {
+  switch (name.type) {
+    case GEN_DNS: return {"dns", text_of(name.d.dNSName)};
+    case GEN_EMAIL: return {"email", text_of(name.d.rfc822Name)};
+    case GEN_URI: return {"uri", text_of(name.d.uniformResourceIdentifier)};
+    case GEN_IPADD: return {"ip", address_of(name.d.iPAddress)};
+    case GEN_OTHERNAME: {
+      const ASN1_TYPE* value = name.d.otherName->value;
+      return {"other_name", value->type == V_ASN1_UTF8STRING ? text_of(value->value.utf8string) : std::string()};
+    }
+    default: return {};
+  }
+}
+
+}  // namespace
+
+TlsFacts certificate_facts(X509* cert) {
+  TlsFacts facts;
   if (cert == nullptr) return facts;
   facts.subject = name_text(X509_get_subject_name(cert), XN_FLAG_RFC2253);
   facts.issuer = name_text(X509_get_issuer_name(cert), XN_FLAG_RFC2253);
   facts.validity = time_text(X509_get0_notBefore(cert)) + " - " + time_text(X509_get0_notAfter(cert));
   facts.distinguished_name = facts.subject;
-  std::array<char, 256> common{};
-  if (X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, common.data(),
-                                static_cast<int>(common.size())) > 0)
-    facts.common_name = common.data();
-  facts.verified = SSL_get_verify_result(ssl_) == X509_V_OK &&
-                   (SSL_get_verify_mode(ssl_) & SSL_VERIFY_PEER) != 0;
-  X509_free(cert);
+  facts.common_name = common_name_of(X509_get_subject_name(cert));
+  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(cert, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i)
+    facts.alternative_names.push_back(alternative_name_of(*sk_GENERAL_NAME_value(names, i)));
+  GENERAL_NAMES_free(names);
   return facts;
+}
+
+std::string login_of(const TlsFacts& facts, const CertLogin& wanted) {
+  if (!facts.verified) return {};
+  if (wanted.from == CertLogin::From::distinguished_name) return facts.distinguished_name;
+  if (wanted.from == CertLogin::From::common_name) return facts.common_name;
+  std::size_t at = 0;
+  for (const auto& [kind, text] : facts.alternative_names)
+    if (kind == wanted.kind && at++ == wanted.index) return text;
+  return {};
 }
 
 }  // namespace warren::server

@@ -8,9 +8,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 struct ssl_st;
 struct ssl_ctx_st;
+struct x509_st;
 
 namespace warren::server {
 
@@ -34,8 +37,22 @@ struct TlsFacts {
   std::string protocol, cipher, key_exchange, hash;
   std::string subject, issuer, validity;  ///< "" without a client certificate
   std::string common_name, distinguished_name;
+  /// Subject alternative names in their order: dns, ip, email, uri or other_name, and what it says.
+  std::vector<std::pair<std::string, std::string>> alternative_names;
   bool verified{false};
 };
+
+/// Which part of a client's certificate is the user (ssl_cert_login_*).
+struct CertLogin {
+  enum class From : std::uint8_t { distinguished_name, common_name, alternative_name };
+  From from{From::distinguished_name};
+  std::string kind{"dns"};  ///< of alternative names
+  std::size_t index{0};     ///< of that kind
+};
+/// The user, "" when the certificate was not verified or has no such part.
+std::string login_of(const TlsFacts& facts, const CertLogin& wanted);
+/// The same facts of a certificate alone.
+TlsFacts certificate_facts(x509_st* certificate);
 
 /// One connection's TLS state. Owner: the connection.
 class TlsFilter {

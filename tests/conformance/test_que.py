@@ -946,6 +946,29 @@ def test_QUE_33_vhost_max_queues(env):
     ch.declare("c")
 
 
+@case(node="own", oracle=False, reason="3.10 has no limits of a cluster (4.x does)")
+def test_QUE_33_and_EXC_23_limits_of_the_cluster(env):
+    node = env.suite.nodes.make("limits", config="cluster_queue_limit = 2\nvhost_max = 2\n"
+                                "cluster_exchange_limit = 15\n").start()
+    node.ctl("add_vhost", "v")
+    node.ctl("set_permissions", "-p", "v", "guest", ".*", ".*", ".*")
+    eq(node.ctl("add_vhost", "w", check=False).rc != 0, True)
+    node.ctl("add_vhost", "v", check=False)
+    ch, other = env.ch(port=node.port), env.ch(port=node.port, vhost="v")
+    ch.declare("a")
+    other.declare("b")
+    ch.declare("a")
+    with closes_channel(406, "PRECONDITION_FAILED - cannot declare queue 'c' in vhost 'v': queue "
+                        "limit in cluster .2. is reached", (50, 10)):
+        other.declare("c")
+    ch.delete("a")
+    env.ch(port=node.port, vhost="v").declare("c")
+    ch.exchange("x")
+    with closes_channel(406, "PRECONDITION_FAILED - cannot declare exchange 'y' in vhost '/'", (40, 10)):
+        ch.exchange("y")
+    node.stop()
+
+
 @case(table={"classic": {}, "quorum": QQ})
 def test_QUE_34_state_running(env, args):
     ch, q = env.ch(), env.name()

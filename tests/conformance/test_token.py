@@ -1,9 +1,10 @@
-"""CON-31, CON-32, ACC-11, ACC-12: logins with OAuth 2.0 access tokens."""
+"""CON-05, CON-31, CON-32, ACC-11, ACC-12: which logins count, and those with OAuth 2.0 tokens."""
 
 import time
 import urllib.error
 import urllib.request
 
+from amqp_wire import encode_table
 from harness import case, closes_channel, closes_connection, eq, has, until
 from tokens import Issuer
 
@@ -170,3 +171,16 @@ def test_ACC_11_settings_that_would_let_nobody_in_refuse_the_start(env, config):
         has(node.tail(4000), "auth_")
     finally:
         node.process = None
+
+
+@case(node="own")
+def test_CON_05_only_the_mechanisms_of_the_settings(env):
+    node = env.suite.nodes.make("mechanisms", config="auth_mechanisms.1 = PLAIN\n").start()
+    eq(env.wire(port=node.port).start().mechanisms, b"PLAIN")
+    env.conn(port=node.port)
+    wire = env.wire(port=node.port)
+    wire.start()
+    wire.start_ok(mechanism="AMQPLAIN",
+                  response=encode_table({"LOGIN": "guest", "PASSWORD": "guest"})[4:])
+    eq(wire.read_until_eof(), b"")
+    node.stop()

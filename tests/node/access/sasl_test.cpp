@@ -49,6 +49,21 @@ TEST(Sasl, CON05_external_and_anonymous_only_where_offered) {
   EXPECT_FALSE(parse_sasl("ANONYMOUS", "trace", context)->password);
 }
 
+TEST(Sasl, CON05_only_what_the_settings_name) {
+  SaslContext context;
+  context.certificate_user = "CN=client";
+  context.anonymous_user = "guest";
+  context.only = {"EXTERNAL", "AMQPLAIN"};
+  EXPECT_EQ(sasl_mechanisms(context), "AMQPLAIN EXTERNAL");
+  EXPECT_EQ(parse_sasl("PLAIN", "\0a\0b"s, context).error().code, Errc::unsupported);
+  EXPECT_EQ(parse_sasl("ANONYMOUS", "", context).error().code, Errc::unsupported);
+  EXPECT_TRUE(parse_sasl("EXTERNAL", "", context));
+  context.only = {"PLAIN"};
+  EXPECT_EQ(sasl_mechanisms(context), "PLAIN");
+  EXPECT_EQ(parse_sasl("EXTERNAL", "", context).error().code, Errc::unsupported);
+  EXPECT_TRUE(parse_sasl("PLAIN", "\0a\0b"s, context));
+}
+
 TEST(Sasl, CON06_unknown_mechanism) {
   EXPECT_EQ(parse_sasl("FOO", "", {}).error().code, Errc::unsupported);
   EXPECT_EQ(parse_sasl("plain", "\0a\0b"s, {}).error().code, Errc::unsupported);

@@ -71,7 +71,7 @@ TEST_F(ConfigTest, DefaultsAreThoseOf310) {
   EXPECT_EQ(s.access.default_vhost, "/");
   EXPECT_EQ(s.access.default_user_tags, std::vector<std::string>{"administrator"});
   EXPECT_EQ(s.access.loopback_users, std::vector<std::string>{"guest"});
-  EXPECT_EQ(s.access.mechanisms, (std::vector<std::string>{"PLAIN", "AMQPLAIN"}));
+  EXPECT_TRUE(s.access.mechanisms.empty());
   EXPECT_EQ(s.cluster.dist_port, 25672);
   EXPECT_FALSE(s.cluster.ram_node);
   EXPECT_EQ(s.http.port, 15672);
@@ -278,6 +278,44 @@ TEST_F(ConfigTest, SetAtRunTimeIsCheckedToo) {
   EXPECT_EQ(config.get_int("max_message_size"), 1'000'000);
   EXPECT_FALSE(config.set("max_message_size", "1EB", {OriginKind::command, "x"}).has_value());
   EXPECT_EQ(config.set("nope_nope_nope", "1", {}).error().code, Errc::not_found);
+}
+
+/// ACC-11: who lets people in is what the file says, and nothing stands in for what is not here.
+TEST_F(ConfigTest, ACC11_AuthBackends) {
+  const auto backends = [this](const std::string& text) { return make_settings(with(text)).access.backends; };
+  const std::string key = "auth_oauth2.signing_keys.k = /k.pem\n";
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(backends(""), Names{"internal"});
+  EXPECT_EQ(backends("auth_backends.1 = rabbit_auth_backend_internal\n"), Names{"internal"});
+  EXPECT_EQ(backends(key + "auth_backends.2 = internal\nauth_backends.1 = oauth2\n"), (Names{"oauth2", "internal"}));
+  EXPECT_EQ(backends("auth_backends.1 = ldap\nauth_backends.2 = internal\n"), Names{"internal"});
+  EXPECT_EQ(backends(key + "auth_backends.1.authn = oauth2\nauth_backends.1.authz = rabbit_auth_backend_oauth2\n"),
+            Names{"oauth2"});
+  expect_contains(refusal("auth_backends.1.authn = internal\nauth_backends.1.authz = oauth2\n"), "two halves");
+  expect_contains(refusal("auth_backends.1.authn = ldap\nauth_backends.1.authz = internal\n"), "two halves");
+  expect_contains(refusal("auth_backends.1 = ldap\n"), "nobody could log in");
+  expect_contains(refusal("auth_backends.1 = oauth2\n"), "signing_keys");
+  expect_contains(refusal(key + "auth_backends.1 = oauth2\nauth_oauth2.jwks_url = https://h/k\n"), "HTTPS");
+  expect_contains(refusal(key + "auth_backends.1 = oauth2\nauth_oauth2.issuer = https://h/k\n"), "HTTPS");
+}
+
+TEST_F(ConfigTest, ACC12_TokenSettings) {
+  const auto s = make_settings(with(
+      "auth_oauth2.resource_server_id = mq\nauth_oauth2.signing_keys.a = /a.pem\nauth_oauth2.signing_keys.b\\.c = /b.pem\n"
+      "auth_oauth2.default_key = a\nauth_oauth2.algorithms.1 = RS256\nauth_oauth2.verify_aud = false\n"
+      "auth_oauth2.scope_prefix = p:\nauth_oauth2.additional_scopes_key = roles\n"
+      "auth_oauth2.preferred_username_claims.1 = user_name\nauth_oauth2.preferred_username_claims.2 = mail\n"
+      "auth_oauth2.scope_aliases.dev = mq.read:*/* mq.write:*/*\n")).access.tokens;
+  EXPECT_EQ(s.resource_server_id, "mq");
+  EXPECT_EQ(s.signing_keys, (std::map<std::string, std::string>{{"a", "/a.pem"}, {"b.c", "/b.pem"}}));
+  EXPECT_EQ(s.default_key, "a");
+  EXPECT_EQ(s.algorithms, std::vector<std::string>{"RS256"});
+  EXPECT_FALSE(s.verify_audience);
+  EXPECT_EQ(s.scope_prefix, "p:");
+  EXPECT_EQ(s.additional_scopes_key, "roles");
+  EXPECT_EQ(s.username_claims, (std::vector<std::string>{"user_name", "mail"}));
+  EXPECT_EQ(s.scope_aliases.at("dev"), "mq.read:*/* mq.write:*/*");
+  EXPECT_FALSE(make_settings(with("")).access.tokens.scope_prefix);
 }
 
 }  // namespace

@@ -204,7 +204,7 @@ class SocketTest : public testing::TestWithParam<bool> {
   storage::MemoryStore memory;
   storage::FaultyStore store{memory};
   StoreNode node{store};
-  SocketShared shared{node.loop(), node.broker(), {}, 4096, false, false, 0, std::vector<char>(256 << 10), {}};
+  SocketShared shared{node.loop(), node.broker(), {}};
   config::TlsSettings certificate;
   std::unique_ptr<Listener> listener;
   Client client;
