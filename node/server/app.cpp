@@ -230,36 +230,6 @@ Result<void> App::open_listeners() {
   return {};
 }
 
-namespace {
-
-metadata::DeclareExchange own_exchange(const char* name) {
-  metadata::ExchangeDef def;
-  def.vhost = "/";
-  def.name = name;
-  def.type = "topic";
-  def.internal = true;
-  def.user = "rmq-internal";
-  return {std::move(def)};
-}
-
-}  // namespace
-
-void App::apply_plugins(const std::vector<std::string>& enabled) {
-  if (broker_->vhost("/") == nullptr) return;
-  const auto propose = [this](metadata::Command command) {
-    broker_->apply(command, [this](const Result<void>& result) {
-      if (!result) log_.error(LogArea::general, "plugins: {}", result.error().text);
-    });
-  };
-  const std::string name(broker::kEventExchange);
-  const bool wanted = std::find(enabled.begin(), enabled.end(), "rabbitmq_event_exchange") != enabled.end();
-  const bool there = broker_->catalogue().find_exchange("/", name) != nullptr;
-  if (wanted && !there) propose(own_exchange(name.c_str()));
-  if (!wanted && there) propose(metadata::DeleteExchange{"/", name, false});
-  if (settings_.logs.exchange.on && broker_->catalogue().find_exchange("/", "amq.rabbitmq.log") == nullptr)
-    propose(own_exchange("amq.rabbitmq.log"));
-}
-
 void App::publish_log_line(LogLevel level, std::string line) {
   broker::VhostRuntime* vhost = broker_ ? broker_->vhost("/") : nullptr;
   if (vhost == nullptr || stopping_) return;

@@ -1,4 +1,4 @@
-// What the settings mean for the broker, for connections, and for the first start.
+// What the settings mean for the broker, for connections, and for the first start; what plugins ask for.
 
 #include "node/server/app.h"
 
@@ -133,6 +133,36 @@ Result<std::vector<metadata::Command>> App::default_objects() {
                                               access.default_configure, access.default_write,
                                               access.default_read}});
   return commands;
+}
+
+namespace {
+
+metadata::DeclareExchange own_exchange(const char* name) {
+  metadata::ExchangeDef def;
+  def.vhost = "/";
+  def.name = name;
+  def.type = "topic";
+  def.internal = true;
+  def.user = "rmq-internal";
+  return {std::move(def)};
+}
+
+}  // namespace
+
+void App::apply_plugins(const std::vector<std::string>& enabled) {
+  if (broker_->vhost("/") == nullptr) return;
+  const auto propose = [this](metadata::Command command) {
+    broker_->apply(command, [this](const Result<void>& result) {
+      if (!result) log_.error(LogArea::general, "plugins: {}", result.error().text);
+    });
+  };
+  const std::string name(broker::kEventExchange);
+  const bool wanted = std::find(enabled.begin(), enabled.end(), "rabbitmq_event_exchange") != enabled.end();
+  const bool there = broker_->catalogue().find_exchange("/", name) != nullptr;
+  if (wanted && !there) propose(own_exchange(name.c_str()));
+  if (!wanted && there) propose(metadata::DeleteExchange{"/", name, false});
+  if (settings_.logs.exchange.on && broker_->catalogue().find_exchange("/", "amq.rabbitmq.log") == nullptr)
+    propose(own_exchange("amq.rabbitmq.log"));
 }
 
 }  // namespace warren::server
