@@ -98,6 +98,9 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   struct TxPublish {
     BlockRef block;  // one record
     bool mandatory;
+    bool unreachable;         // Route, as it was when the message came
+    std::string reply_token;
+    std::vector<metadata::QueueUid> queues;
   };
   struct TxSettle {
     std::uint64_t tag;
@@ -171,8 +174,8 @@ class Channel final : public amqp::ChannelHandler, public Publisher {
   // transactions (channel_tx.cpp)
   void on_tx(amqp::MethodId id);
   void commit();
-  bool check_commit(const std::vector<TxPublish>& publishes);
-  const Route* route_again(MessageView message);
+  void keep_publish();
+  Route route_of(const TxPublish& kept);
   void finish_commit();
   void end_commit();
 

@@ -292,17 +292,7 @@ void Channel::on_content_body(std::string_view bytes) {
 void Channel::finish_record() {
   in_record_ = false;
   ++broker_.totals.published;
-  if (tx_) [[unlikely]] {
-    if (batch_->block->size() > kBlockMax) {  // one of its own: not copied
-      tx_publishes_.push_back({std::move(batch_->block), mandatory_});
-      batch_.reset();
-      return;
-    }
-    const MessageView message(batch_->block->data() + record_at_);
-    tx_publishes_.push_back({Block::copy_of(message.record()), mandatory_});
-    batch_->block->shrink_to(record_at_);
-    return;
-  }
+  if (tx_) [[unlikely]] return keep_publish();
   hand_over(*route_, record_at_);
   if (confirm_) ++next_seq_;
   ++batch_->count;

@@ -5,6 +5,12 @@
 
 namespace warren::broker {
 
+namespace {
+
+constexpr std::size_t kBlockOfOne = 128 << 10;  // as large a record has its block to itself
+
+}  // namespace
+
 using amqp::MethodId;
 using amqp::ReplyCode;
 
@@ -28,7 +34,6 @@ void Channel::commit() {
   auto settles = std::move(tx_settles_);
   tx_publishes_.clear();
   tx_settles_.clear();
-  if (!check_commit(publishes)) return;
   auto resume = suspend();
   commit_failed_ = false;
   commit_done_ = [this, resume] {
@@ -42,7 +47,7 @@ void Channel::commit() {
   batch_.reset();        // at most scratch space of kept publishes
   for (const TxPublish& kept : publishes) {
     const MessageView message(kept.block->data());
-    const Route* route = route_again(message);
+    own_route_ = route_of(kept);
     mandatory_ = kept.mandatory;
     if (!batch_ || batch_->block->room() < message.record_size()) {
       new_batch(message.record_size());
@@ -50,7 +55,7 @@ void Channel::commit() {
     }
     record_at_ = static_cast<std::uint32_t>(batch_->block->size());
     std::memcpy(batch_->block->append(message.record_size()), message.raw(), message.record_size());
-    hand_over(*route, record_at_);
+    hand_over(own_route_, record_at_);
     ++batch_->count;
   }
   if (batch_) flush_batch();
@@ -59,28 +64,34 @@ void Channel::commit() {
   if (--commits_waiting_ == 0) finish_commit();
 }
 
-/// Everything that could refuse a kept publish, before any of them leaves: a commit is all or
-/// nothing. False after an error.
-bool Channel::check_commit(const std::vector<TxPublish>& publishes) {
-  for (const TxPublish& kept : publishes) {
-    const MessageView message(kept.block->data());
-    // Properties and added keys were checked when they came; exchanges and permissions may be gone.
-    if (resolve(message.exchange(), message.routing_key()) == nullptr) return false;
-    if (!check_properties(message.props())) return false;
+/// Where a message goes is decided when it comes, also what keeps it from going there: what changes until
+/// the commit changes nothing, and a commit has nothing left to refuse (asked RabbitMQ 3.10.8).
+void Channel::keep_publish() {
+  TxPublish kept{{}, mandatory_, route_->unreachable, route_->reply_token, {}};
+  for (const Target* t : route_->targets) kept.queues.push_back(t->queue->def().uid);
+  const bool alone = record_at_ == 0 && batch_->count == 0 && batch_->block->size() > kBlockOfOne;
+  if (alone) {  // not copied
+    kept.block = std::move(batch_->block);
+    batch_.reset();
+  } else {
+    kept.block = Block::copy_of(MessageView(batch_->block->data() + record_at_).record());
+    batch_->block->shrink_to(record_at_);
   }
-  return true;
+  tx_publishes_.push_back(std::move(kept));
 }
 
-/// The route of a kept publish. Requires: check_commit in this same call, so nothing can fail.
-const Channel::Route* Channel::route_again(MessageView message) {
-  const Route* route = resolve(message.exchange(), message.routing_key());
-  WARREN_ASSERT(route != nullptr && check_properties(message.props()));
-  if (route != &own_route_ && !last_scan_.has_extra_keys) return route;
-  std::vector<std::string_view> extra;
-  (void)collect_extra_keys(last_scan_.headers, extra);
-  own_route_ = make_route(message.exchange(), message.routing_key(), extra, last_scan_.headers,
-                          message.props());
-  return &own_route_;
+/// The queues of then that are still there.
+Channel::Route Channel::route_of(const TxPublish& kept) {
+  Route route;
+  route.unreachable = kept.unreachable;
+  route.reply_token = kept.reply_token;
+  for (const auto uid : kept.queues) {
+    if (!broker_.endpoint(uid)) continue;
+    Target* t = target(uid);
+    if (t->queue->reachable()) route.targets.push_back(t);
+    else route.unreachable = true;
+  }
+  return route;
 }
 
 /// Every queue has what was published.

@@ -243,6 +243,53 @@ def test_PUB_04_select_twice_and_mandatory_return_at_commit(env):
     ch.wait("tx.commit-ok")
 
 
+@case()
+def test_PUB_04_where_to_is_decided_at_the_publish(env):
+    ch, other = env.ch(), env.ch()
+    gone, later, u = env.name("x"), env.name("x"), env.user()
+    q, late, dropped = (other.declare(env.name(), durable=True).queue for _ in range(3))
+    for queue in (q, late):
+        env.undo(lambda queue=queue: env.ch().delete(queue))
+    for x in (gone, later):
+        other.exchange(x)
+    other.call("queue.bind", queue=q, exchange=gone, routing_key="k", arguments={})
+    limited = env.ch(user=u, password="pw")
+    for c in (ch, limited):
+        c.call("tx.select")
+    ch.publish(gone, "k", "1")
+    ch.publish(later, "k", "2")
+    ch.publish("", dropped, "3", mandatory=True)
+    limited.publish("", q, "4")
+    ch.sync()
+    limited.sync()
+    other.xdelete(gone)
+    other.call("queue.bind", queue=late, exchange=later, routing_key="k", arguments={})
+    other.delete(dropped)
+    env.allow(u, write="^$")
+    ch.send("tx.commit")
+    eq(ch.wait("basic.return", "tx.commit-ok").routing_key, dropped)
+    ch.wait("tx.commit-ok")
+    limited.call("tx.commit")
+    eq((count(other, q), count(other, late)), (2, 0))
+    other.xdelete(later)
+
+
+@case()
+def test_PUB_05_refused_by_a_queue_fails_the_commit(env):
+    ch, other = env.ch(), env.ch()
+    q = other.declare(env.name(), {"x-max-length": 1, "x-overflow": "reject-publish"}).queue
+    free = other.declare(env.name()).queue
+    ch.call("tx.select")
+    for i in range(3):
+        ch.publish("", q, str(i))
+    ch.publish("", free, "z")
+    with closes_channel(406, "PRECONDITION_FAILED - partial tx completion", (90, 20)):
+        ch.call("tx.commit")
+    eq((count(other, q), count(other, free)), (1, 1))
+    for queue in (q, free):
+        other.delete(queue)
+
+
 @case(table={"tx-after-confirm": ("confirm.select", "tx.select", (90, 10)),
              "confirm-after-tx": ("tx.select", "confirm.select", (85, 10)),
              "commit-without-select": (None, "tx.commit", (90, 20)),
