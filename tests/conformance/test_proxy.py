@@ -36,7 +36,7 @@ def _up(node):
         except OSError:
             return False
         try:
-            wire.send(b"PROXY UNKNOWN\r\n")
+            wire.send(v1("127.0.0.1", 4000, "127.0.0.1"))
             return wire.start().name == "connection.start"
         except (OSError, amqp_wire.WireError):
             return False
@@ -60,9 +60,11 @@ def test_CON_36_addresses_of_the_header_are_the_clients(env):
              (v2("10.1.2.5", 4003, extra=b"\x04\0\x05extra"), "10.1.2.5"),
              (v1("2001:db8::7", 4004, "::1"), "2001:db8::7"),
              (v2("2001:db8::8", 4005, "2001:db8::9"), "2001:db8::8")]
-    kept = [_opened(env, node, header, whole=n % 2 == 0) for n, (header, _) in enumerate(cases)]
-    kept.append(_opened(env, node, b"PROXY UNKNOWN\r\n"))
-    kept.append(_opened(env, node, BINARY + b"\x20\0\0\0"))
+    # asked RabbitMQ 3.10.8: a header in pieces is a reset connection there, one without addresses a crash
+    kept = [_opened(env, node, header, whole=env.oracle or n % 2 == 0) for n, (header, _) in enumerate(cases)]
+    if not env.oracle:
+        kept.append(_opened(env, node, b"PROXY UNKNOWN\r\n"))
+        kept.append(_opened(env, node, BINARY + b"\x20\0\0\0"))
     out = node.ctl("--silent", "list_connections", "peer_host", "peer_port", "name").out
     rows = {line.split("\t")[1]: line.split("\t") for line in out.splitlines()}
     for n, (_, host) in enumerate(cases):
