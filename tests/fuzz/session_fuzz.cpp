@@ -257,7 +257,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   World world;
   broker::BrokerOptions options;
   options.anonymous_user = "guest";
-  options.mechanisms = "ANONYMOUS";
+  options.mechanisms = {"ANONYMOUS"};
   options.queue.checkpoint_bytes = 2000;
   options.queue.resident_bytes_max = 3000;
   options.queue.resident_bytes_min = 500;
