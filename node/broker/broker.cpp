@@ -3,7 +3,6 @@
 #include "base/bytes.h"
 #include "node/amqp/properties.h"
 #include "node/broker/channel.h"
-#include "node/broker/dead_letter.h"
 #include "node/broker/session.h"
 
 #include <algorithm>
@@ -155,57 +154,6 @@ std::size_t Broker::publish_internal(VhostRuntime& vhost, std::string_view excha
     if (auto target = endpoint(uid)) target->publish(*batch, {&record, 1});
   batch->answered();
   return uids.size();
-}
-
-void Broker::dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) {
-  const auto& def = queue.def();
-  VhostRuntime* vhost = this->vhost(def.vhost);
-  auto source = this->queue(def.uid);
-  if (vhost == nullptr || !source) return;
-  const QueueSettings& settings = source->settings();
-  if (!settings.dead_letter_exchange || !vhost->router.has_exchange(*settings.dead_letter_exchange))
-    return;
-  DyingMessage dying;
-  dying.message = message.message;
-  dying.queue = def.name;
-  dying.reason = reason;
-  dying.now_seconds = static_cast<std::uint64_t>(wall_ms()) / 1000;
-  dying.exchange = *settings.dead_letter_exchange;
-  if (settings.dead_letter_routing_key) dying.routing_key = *settings.dead_letter_routing_key;
-  const auto made = make_dead_letter(dying);
-  if (!made) return;
-  const DeadLetter& dead = *made;
-  const std::vector<std::string_view> extra(dead.extra_keys.begin(), dead.extra_keys.end());
-  std::vector<metadata::QueueUid> uids;
-  amqp::PropertiesScan scan;
-  if (!amqp::scan_properties(dead.properties, scan)) return;
-  vhost->router.route(dead.exchange, dead.routing_key, extra, scan.headers, uids, dead.properties);
-  PublishBatchRef batch(new PublishBatch(nullptr));
-  const std::string_view body = message.message.body();
-  batch->block = Block::make(record_bytes(dead.exchange.size(), dead.routing_key.size(),
-                                          dead.properties.size(), body.size()));
-  RecordHeader header = message.message.header();
-  header.timestamp_ms = static_cast<std::uint64_t>(wall_ms());
-  header.expiration_ms = kNoExpiration;
-  header.flags = static_cast<std::uint8_t>(header.flags | kHasHeaders | kDeadLettered);
-  char* at = append_record(*batch->block, header, dead.exchange, dead.routing_key, dead.properties);
-  std::memcpy(at, body.data(), body.size());
-  batch->count = 1;
-  const RecordRef record{0, 0};
-  batch->expect();
-  for (const auto uid : uids) {
-    auto target = endpoint(uid);
-    if (!target) continue;
-    // What came back by itself would go round for ever; it stops here (DLX-06).
-    if (is_cycle(dead.properties, target->def().name)) {
-      log().warning(LogArea::queue,
-                    "message dropped: it came back to queue '{}' in vhost '{}' by dead-lettering alone",
-                    target->def().name, def.vhost);
-      continue;
-    }
-    target->publish(*batch, {&record, 1});
-  }
-  batch->answered();
 }
 
 std::string Broker::random_name(std::string_view prefix) {
@@ -370,6 +318,7 @@ void Broker::end_turn() {
   // A backlog and a fast consumer could keep this going: others get their turn in between.
   constexpr int kRounds = 16;
   if (pipes_due_) pipes_.pump();
+  answer_dead_letters();
   for (int round = 0; !pump_.empty() || !touched_.empty(); ++round) {
     if (round == kRounds) {
       env_.want_turn();

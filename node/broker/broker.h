@@ -216,6 +216,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   void want_pump(QueueEndpoint& queue) override;
   void want_timer(QueueEndpoint& queue, Millis at) override;
   void dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) override;
+  void dead_letter_kept(QueueEndpoint& queue, const Delivery& message, DeathReason reason, bool again) override;
   void want_delete(QueueEndpoint& queue, std::string_view reason) override;
   QueuePages* pages() override { return env_.pages(); }
 
@@ -269,6 +270,15 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   access::Access access_;
   mutable access::Patterns patterns_;  // a cache: of policies' patterns
   std::map<std::string, std::unique_ptr<VhostRuntime>, std::less<>> vhosts_;
+  struct DeadLetterAnswer {
+    metadata::QueueUid queue;
+    Position position;
+    bool accepted;
+  };
+  std::size_t send_dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason,
+                               std::shared_ptr<Publisher> publisher, bool tell);
+  void answer_dead_letters();
+  std::vector<DeadLetterAnswer> dead_letter_answers_;  // before the queues, which may still answer when they go
   std::map<metadata::QueueUid, std::shared_ptr<Queue>> queues_;
   std::map<metadata::QueueUid, std::shared_ptr<pipe::RemoteQueue>> remotes_;  // of other members
   std::map<std::uint64_t, std::set<metadata::QueueUid>> exclusive_;  // by owner connection

@@ -282,6 +282,11 @@ class QueueHost {
   /// host's business). Called before the message is removed, in the same loop turn, so that both
   /// reach the store in one batch.
   virtual void dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason) = 0;
+  /// The same for a queue that keeps the message until all that it was routed to have it: answered,
+  /// never inside this call, by Queue::on_dead_letter. `again`: an earlier attempt failed.
+  virtual void dead_letter_kept(QueueEndpoint&, const Delivery&, DeathReason, bool again) {
+    (void)again;
+  }
   /// The queue's life is over: last consumer of an auto-delete queue went, or x-expires passed.
   virtual void want_delete(QueueEndpoint& queue, std::string_view reason) = 0;
   /// `holder` keeps a delivery longer than consumer_timeout_ms. Told again at every look until it settles or is

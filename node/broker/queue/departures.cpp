@@ -98,6 +98,12 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
   // Out of the ready messages first: the host may publish to this very queue in between.
   ready_.consume(head, 1);
   ready_bytes_ -= body;
+  if (keeps_dead_letters()) {
+    Held held = held_of(m, head.first, head.level);
+    held.logged = run.logged();
+    dying_.emplace(head.first, Dying{held, reason});
+    return;
+  }
   if (persistent) persistent_.sub(1, body);
   count_death(reason);
   if (settings_->dead_letter_exchange) {
@@ -109,6 +115,11 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
 
 void Dispatcher::bury(const Held& held, DeathReason reason) {
   const Position p = held.position;
+  if (keeps_dead_letters()) {
+    dying_.emplace(p, Dying{held, reason});
+    wants_pump_ = true;
+    return;
+  }
   if (settings_->dead_letter_exchange) {
     const Run* run = ledger_.open(side_, p);
     if (run == nullptr) {
@@ -121,15 +132,59 @@ void Dispatcher::bury(const Held& held, DeathReason reason) {
     Delivery d{0, p, m, &block, true, ledger_.failures(p)};
     host_.dead_letter(queue_, d, reason);
   }
-  count_death(reason);
-  if (held.persistent) persistent_.sub(1, held.body_bytes);
-  ledger_.remove(p, held.body_bytes);
+  buried({held, reason});
+}
+
+void Dispatcher::buried(const Dying& dying) {
+  count_death(dying.reason);
+  if (dying.held.persistent) persistent_.sub(1, dying.held.body_bytes);
+  ledger_.remove(dying.held.position, dying.held.body_bytes);
+}
+
+/// At-least-once: a window of the oldest is under way; who fails is tried again, and holds its place.
+void Dispatcher::bury_kept() {
+  std::uint32_t n = 0;
+  for (auto it = dying_.begin(); it != dying_.end() && n < kDeadLetterWindow; ++it, ++n) {
+    auto& [p, dying] = *it;
+    if (dying.asked) continue;
+    if (dying.again_at > now_steady_) {
+      dead_letter_at_ = std::min(dead_letter_at_, dying.again_at);
+      continue;
+    }
+    const Run* run = ledger_.open(side_, p);
+    if (run == nullptr) {
+      waits_ = true;
+      continue;
+    }
+    const BlockRef block = run->block;
+    const MessageView m(block->data() + run->base + side_.offset);
+    dying.asked = true;
+    host_.dead_letter_kept(queue_, {0, p, m, &block, true, ledger_.failures(p)}, dying.reason, dying.failed);
+  }
+}
+
+void Dispatcher::on_dead_letter(Position p, bool accepted) {
+  const auto it = dying_.find(p);
+  if (it == dying_.end() || !it->second.asked) return;
+  wants_pump_ = true;
+  if (accepted) {
+    const Dying dying = it->second;
+    dying_.erase(it);
+    return buried(dying);
+  }
+  it->second.asked = false;
+  it->second.failed = true;
+  it->second.again_at = host_.steady_ms() + kDeadLetterRetry;
 }
 
 void Dispatcher::bury_waiting() {
   std::uint32_t looked = 0;
   for (auto it = dying_.begin(); it != dying_.end();) {
     if (++looked > ledger_.options().read_ahead_entries) break;
+    if (it->second.asked) {  // the policy changed meanwhile
+      ++it;
+      continue;
+    }
     if (ledger_.open(side_, it->first) == nullptr) {
       waits_ = true;
       ++it;

@@ -245,7 +245,8 @@ bool Dispatcher::pump() {
   now_steady_ = host_.steady_ms();
   if (ledger_.failed()) return false;
   bool bound = false;
-  if (!dying_.empty()) bury_waiting();
+  dead_letter_at_ = kNever;
+  if (!dying_.empty()) keeps_dead_letters() ? bury_kept() : bury_waiting();
   if (ttl_active()) bound |= expire_heads() == Step::bound;
   if (!gets_.empty()) serve_gets();
   while (!bound && !paused_ && !ready_.empty() && consumers_.next() != nullptr)
@@ -255,6 +256,7 @@ bool Dispatcher::pump() {
   if (ttl_active()) {
     bound |= expire_heads() == Step::bound;
     if (ready_.empty() && unacked_.count == 0 && dying_.empty()) ledger_.no_expiration();
+    if (buried_ != 0 && keeps_dead_letters()) bury_kept();
   }
   bound |= buried_ >= kBuryPerPump;
   if (bound) wants_pump_ = true;

@@ -62,6 +62,7 @@ class Dispatcher final : public LiveSource {
   void ask_pump() { wants_pump_ = true; }
   /// A body that was asked for is here, or more may be delivered.
   void on_progress();
+  void on_dead_letter(Position p, bool accepted);
 
   // ---- looking
   std::uint64_t ready_count() const { return ready_.count(); }
@@ -84,6 +85,9 @@ class Dispatcher final : public LiveSource {
   struct Dying {
     Held held;
     DeathReason reason;
+    bool asked{false};    ///< at-least-once: the host has it and will answer
+    bool failed{false};   ///< an attempt failed
+    Millis again_at{0};   ///< steady; not before
   };
 
   // dispatcher.cpp
@@ -111,10 +115,15 @@ class Dispatcher final : public LiveSource {
   void bury(const Held& held, DeathReason reason);
   void count_death(DeathReason reason);
   void bury_waiting();
+  void bury_kept();
+  void buried(const Dying& dying);
+  bool keeps_dead_letters() const { return settings_->dead_letter_at_least_once; }
   std::vector<RecordRef> admit(PublishBatch& batch, std::span<const RecordRef> records);
 
   static constexpr Millis kNever = INT64_MAX;
   static constexpr std::uint32_t kBuryPerPump = 4096;  ///< dropped in one turn; then others run
+  static constexpr std::uint32_t kDeadLetterWindow = 32;   ///< kept and sent, not answered
+  static constexpr Millis kDeadLetterRetry = 1'000;
 
   const metadata::QueueDef& def_;
   const KeptSettings& settings_;
@@ -134,7 +143,7 @@ class Dispatcher final : public LiveSource {
   Consumers consumers_;
   std::map<HolderId, Holder> holders_;
   std::list<PendingGet> gets_;
-  std::map<Position, Dying> dying_;  ///< to be dead-lettered once their bodies are read
+  std::map<Position, Dying> dying_;  ///< to be dead-lettered once their bodies are read, or kept until then
 
   std::uint64_t ready_bytes_{0};
   Tally unacked_;
@@ -146,6 +155,7 @@ class Dispatcher final : public LiveSource {
   Millis now_wall_{0};       ///< of this turn
   Millis now_steady_{0};
   Millis head_expiry_{kNever};
+  Millis dead_letter_at_{kNever};  ///< steady; the next attempt of one that failed
   Millis last_used_;         ///< steady
   Millis timeout_check_{0};  ///< steady; not before
   std::uint32_t buried_{0};  ///< in this turn

@@ -26,6 +26,7 @@ Millis Dispatcher::next_timer() {
                                                 kTimeoutCheckMax);
     at = std::min(at, timeout_check_);
   }
+  at = std::min(at, dead_letter_at_);
   return at == kNever ? 0 : std::max<Millis>(at, 1);
 }
 

@@ -159,6 +159,12 @@ void Queue::on_page_written(PageId page, bool success) {
   if (!deleted_) ledger_.trim(dispatcher_.reader_run());
 }
 
+void Queue::on_dead_letter(Position position, bool accepted) {
+  if (deleted_) return;
+  dispatcher_.on_dead_letter(position, accepted);
+  after();
+}
+
 void Queue::set_paused(bool paused) {
   if (deleted_) return;
   dispatcher_.set_paused(paused);

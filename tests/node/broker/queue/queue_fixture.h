@@ -139,6 +139,9 @@ class FakeHost final : public QueueHost {
     dead.push_back({std::string(d.message.body()), reason});
     if (on_dead) on_dead(d);
   }
+  void dead_letter_kept(QueueEndpoint&, const Delivery& d, DeathReason reason, bool again) override {
+    kept.push_back({d.position, std::string(d.message.body()), reason, again});
+  }
   void want_delete(QueueEndpoint&, std::string_view) override { ++deletes_wanted; }
   void holder_timed_out(QueueEndpoint&, HolderId holder) override { timed_out.push_back(holder); }
   QueuePages* pages() override { return scratch; }
@@ -149,6 +152,13 @@ class FakeHost final : public QueueHost {
   int deletes_wanted{0};
   Millis timer{0};
   std::vector<Dead> dead;
+  struct Kept {
+    Position position;
+    std::string body;
+    DeathReason reason;
+    bool again;
+  };
+  std::vector<Kept> kept;  ///< sent at least once; to be answered
   std::vector<HolderId> timed_out;
   std::function<void(const Delivery&)> on_dead;
 };
