@@ -140,7 +140,8 @@ class Dial : public std::enable_shared_from_this<Dial> {
     Result<ClientSession> proved = exchange->machine.on_prove(exchange->prove_reply.proof());
     if (!proved) return finish(proved.error());
     exchange->session->proved = std::move(*proved);
-    if (exchange->session->proved.server.node_name == request_.node_name)
+    const PeerIdentity& there = exchange->session->proved.server;
+    if (there.node_name == request_.node_name || (!request_.node_id.empty() && there.node_id == request_.node_id))
       return finish(exchange->session);
     ask_where(exchange->session, port);
   }

@@ -35,6 +35,7 @@ struct Session {
 /// Whom to reach, as whom.
 struct DialRequest {
   std::string node_name;  ///< rabbit@host
+  std::string node_id;    ///< who has this one is it, whatever its name is now; "" = only the name counts
   std::string host;       ///< empty: from the name
   std::uint16_t port{0};  ///< where it was last; 0: unknown
   std::uint16_t default_port{25672};

@@ -34,6 +34,8 @@ struct ChannelPatience {
 };
 inline constexpr ChannelPatience kPatientChannel{10'000, 10'000};
 inline constexpr ChannelPatience kPeerChannel{2'000, 3'000};
+/// Where the node itself listens for signs of life: on a slow cable a ping waits behind what is under way.
+inline constexpr ChannelPatience kSlowPeerChannel{5'000, 30'000};
 
 /// A connection of its own to a numeric address.
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address, std::uint16_t port,

@@ -70,7 +70,7 @@ class PeerModule final : public RpcModule,
     answer.set_stream_version(kStreamVersion);
     answer.set_proof(sessions_->answer_proof(asked.session_id, asked.number, kAcceptLabel,
                                              accept_text(asked.open_bytes, answer)));
-    const Result<> attached = (*link)->attach(stream, asked.open, answer, asked.address);
+    const Result<> attached = (*link)->attach(stream, asked.open, answer, asked.peer.node_name, asked.address);
     if (!attached) {
       stream->keep(nullptr);
       return refuse(*core, asked, attached.error());

@@ -58,6 +58,7 @@ struct PeerCallerCore : std::enable_shared_from_this<PeerCallerCore> {
 
   void begin(const CallPtr& call);
   // Under the lock:
+  void make_room();
   void need_session(const CallPtr& call);
   void start_dial(const std::string& name);
   void start_call(const CallPtr& call, const std::shared_ptr<Session>& session);
@@ -85,7 +86,21 @@ void PeerCallerCore::begin(const CallPtr& call) {
   need_session(call);
 }
 
+/// Names come from people, too, and a name once typed is not to be kept for ever.
+void PeerCallerCore::make_room() {
+  while (nodes.size() >= options.nodes_max) {
+    auto oldest = nodes.end();
+    for (auto it = nodes.begin(); it != nodes.end(); ++it) {
+      const bool idle = !it->second.dialling && it->second.waiting.empty();
+      if (idle && (oldest == nodes.end() || it->second.used_ms < oldest->second.used_ms)) oldest = it;
+    }
+    if (oldest == nodes.end()) return;  // all are being dialled: as many as there are calls, which have a bound
+    nodes.erase(oldest);
+  }
+}
+
 void PeerCallerCore::need_session(const CallPtr& call) {
+  if (!nodes.contains(call->node_name)) make_room();
   Node& node = nodes[call->node_name];
   const Millis now = clock.steady_ms();
   if (node.session && now - node.used_ms > options.session_idle_ms) node.session = nullptr;
@@ -158,10 +173,11 @@ void PeerCallerCore::on_called(const CallPtr& call, const std::shared_ptr<Sessio
                                CallOutcome outcome) {
   const std::lock_guard guard(lock);
   if (closed) return;
-  Node& node = nodes[call->node_name];
+  const auto node = nodes.find(call->node_name);
   const bool broken = !outcome.answer && outcome.answer.error().code == Errc::unavailable;
-  if ((outcome.session_unknown || outcome.never_sent || broken) && node.session == session)
-    node.session = nullptr;
+  if ((outcome.session_unknown || outcome.never_sent || broken) && node != nodes.end() &&
+      node->second.session == session)
+    node->second.session = nullptr;
   // Nothing was done there: a new handshake, and the same call again.
   const bool again = (outcome.session_unknown || outcome.never_sent) && call->dials < 2;
   if (again && !call->finished) return need_session(call);
@@ -235,6 +251,11 @@ void PeerCaller::set_hint(const std::string& node_name, std::string host, std::u
   PeerCallerCore::Node& node = core_->nodes[node_name];
   node.host = std::move(host);
   node.port = port;
+}
+
+std::size_t PeerCaller::nodes() const {
+  const std::lock_guard guard(core_->lock);
+  return core_->nodes.size();
 }
 
 void PeerCaller::set_self(PeerIdentity self) {

@@ -38,6 +38,7 @@ struct PeerCallerOptions {
   std::size_t calls_max{1024};              ///< at once; beyond it: exhausted
   Millis dial_deadline_ms{3'000};           ///< or the call's own, when that is less
   Millis session_idle_ms{300'000};
+  std::size_t nodes_max{256};  ///< remembered with their sessions; beyond it, whom nobody called longest goes
 };
 
 /// Owner: the loop calls and is called back; `post` runs work on it from other threads.
@@ -69,6 +70,7 @@ class PeerCaller {
   void set_cookies(std::vector<Cookie> cookies);
   /// No callback comes after. Repeat: does nothing.
   void stop();
+  std::size_t nodes() const;
 
  private:
   std::shared_ptr<PeerCallerCore> core_;

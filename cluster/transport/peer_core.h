@@ -39,6 +39,7 @@ struct PeerNetCore : std::enable_shared_from_this<PeerNetCore> {
   /// Guards links. Only the loop changes them.
   mutable std::mutex lock;
   std::map<raft::NodeId, std::shared_ptr<PeerLink>> links;
+  Millis silence_checked{0};  ///< by the loop
   std::atomic<bool> running{false};
   std::atomic<bool> closed{false};
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include <algorithm>
 #include <chrono>
 
@@ -106,6 +108,13 @@ void PeerLink::taken(std::size_t bytes) {
   in_->read();
 }
 
+void PeerLink::end_silence(Millis now, Millis limit) {
+  const std::lock_guard guard(lock_);
+  if (std::exchange(heard_, false) || !up_ || !reading_ || limit == 0) heard_at_ = now;
+  if (now - heard_at_ <= limit || limit == 0) return;
+  fall(fmt::format("nothing was heard of it for {} ms", now - heard_at_));
+}
+
 // ---- dialling
 
 void PeerLink::dial_now() {
@@ -113,12 +122,14 @@ void PeerLink::dial_now() {
   alarm_.reset();
   ++timer_;
   DialRequest request;
-  request.node_name = peer_.node_name;
-  request.host = peer_.host;
+  request.node_name = called_.empty() ? peer_.node_name : called_;
+  request.node_id = peer_.node_id;
+  if (request.node_name == peer_.node_name) request.host = peer_.host;
   request.port = port_;
   request.default_port = core_->options.default_port;
   request.registry = core_->options.registry;
   request.deadline_ms = core_->options.dial_deadline_ms;
+  if (core_->options.silence_ms > 0) request.patience = kSlowPeerChannel;
   {
     const std::lock_guard settings(core_->settings_lock);
     request.self = core_->options.self;
@@ -169,6 +180,7 @@ void PeerLink::on_dialled(Result<std::shared_ptr<Session>> outcome) {
   dialling_ = false;
   if (closed_) return;
   if (!outcome) {
+    called_.clear();  // it may be back under the name that the cluster knows; if not, it will say so
     refused(outcome.error());
     return dial_later();
   }
@@ -221,7 +233,7 @@ void PeerLink::refused(const Error& why) {
 // ---- the pair of streams
 
 Result<> PeerLink::attach(const std::shared_ptr<InStream>& stream, const v1::StreamOpen& open,
-                          const v1::StreamAccept& answer, const std::string& address) {
+                          const v1::StreamAccept& answer, const std::string& name, const std::string& address) {
   const std::lock_guard guard(lock_);
   if (closed_) return make_error(Errc::cancelled, "the stream is no longer wanted");
   if (open.incarnation() < incarnation_) {
@@ -239,6 +251,7 @@ Result<> PeerLink::attach(const std::shared_ptr<InStream>& stream, const v1::Str
     in_->cancel();
   }
   incarnation_ = open.incarnation();
+  called_ = name;
   if (open.port() > 0 && open.port() <= 65535) port_ = static_cast<std::uint16_t>(open.port());
   in_ = stream;
   reading_ = false;
@@ -346,6 +359,7 @@ void PeerLink::out_done(OutStream* stream, const grpc::Status& status) {
 
 bool PeerLink::in_frames(InStream* stream, std::vector<LaneFrame> frames) {
   if (stream != in_.get() || !up_) return false;
+  heard_ = true;
   std::size_t bytes = 0;
   for (const LaneFrame& frame : frames) bytes += frame.bytes.size() + sizeof frame;
   if (!frames.empty()) {

@@ -35,12 +35,14 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void loop_knows(std::uint64_t pair);
   /// The loop took that many bytes of frames.
   void taken(std::size_t bytes);
+  /// Gives the pair up when nothing came since `limit` ms, though it is read. 0: only begins to count anew.
+  void end_silence(Millis now, Millis limit);
 
   // ---- by the acceptor
   /// Takes over the peer's stream; an older one is given up.
   /// Errors: conflict when `incarnation` is behind one already seen; cancelled when closed.
   Result<> attach(const std::shared_ptr<InStream>& stream, const v1::StreamOpen& open,
-                  const v1::StreamAccept& answer, const std::string& address);
+                  const v1::StreamAccept& answer, const std::string& name, const std::string& address);
 
   // ---- by the streams, with the lock held
   void out_ended(OutStream* stream);
@@ -82,11 +84,14 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::shared_ptr<InStream> in_;
   bool reading_{false};
   std::size_t untaken_{0};
+  bool heard_{false};      ///< since end_silence() looked last
+  Millis heard_at_{0};     ///< when that was seen
   bool up_{false};
   std::uint64_t pair_{0};       ///< number of this pair of streams, or of the last one
   std::uint64_t loop_pair_{0};  ///< the last one the loop was told of
   std::uint64_t incarnation_{0};
   std::uint64_t out_incarnation_{0};
+  std::string called_;     ///< what it called itself last: a renamed or moved node is found by that
   std::uint16_t port_{0};  ///< where it was last
   Millis backoff_ms_{0};
   std::unique_ptr<grpc::Alarm> alarm_;

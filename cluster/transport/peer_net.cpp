@@ -184,6 +184,15 @@ bool PeerNet::up(raft::NodeId peer) const {
   return found != core_->links.end() && found->second->up();
 }
 
+void PeerNet::end_silent() {
+  constexpr Millis kOwnPauseMs = 1'000;
+  const Millis limit = core_->options.silence_ms;
+  if (limit == 0) return;
+  const Millis now = core_->clock.steady_ms();
+  const bool stood_still = now - std::exchange(core_->silence_checked, now) > kOwnPauseMs;
+  for (const auto& [id, link] : core_->links) link->end_silence(now, stood_still ? 0 : limit);
+}
+
 std::vector<PeerState> PeerNet::states() const {
   std::vector<PeerState> all;
   for (const auto& [id, link] : core_->links) all.push_back(link->state());

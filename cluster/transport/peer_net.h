@@ -54,6 +54,9 @@ struct PeerNetOptions {
   Millis redial_max_ms{1'000};
   Millis refused_redial_max_ms{5'000};  ///< after a refusal that only an operator ends
   Millis dial_deadline_ms{3'000};
+  /// Nothing of a peer for so long, and its streams are given up; 0: only gRPC's pings, within 5 s. Requires: peers
+  /// that always have something to say (heartbeats), and end_silent() again and again.
+  Millis silence_ms{0};
 };
 
 /// What the node's loop is told. All are called on the loop, in order; none is called after stop().
@@ -107,6 +110,9 @@ class PeerNet {
   replica::Transport& lane(Lane lane);
   bool up(raft::NodeId peer) const;
   std::vector<PeerState> states() const;
+  /// Gives up the pairs of peers that were silent for `silence_ms`. By the loop, a few times a second; a longer gap
+  /// means that this node stood still itself, and then nobody is blamed.
+  void end_silent();
 
  private:
   std::shared_ptr<PeerNetCore> core_;

@@ -200,6 +200,11 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   /// What a channel remembers of who may publish where is over.
   void rights_changed() { ++epoch_; }
   bool flow_closed() const { return flow_closed_; }
+  /// The session published to a queue of that member. It alone waits while too much of it is unanswered there: one
+  /// slow cable must not hold who publishes elsewhere (CLU-28).
+  void published_to(Session& session, pipe::MemberId member);
+  /// Has the session something to wait for still?
+  bool waits_for_member(const Session& session) const;
 
   // ---- the loop ----
   /// Pumps queues and flushes sessions until nothing is left to do. Once per loop turn.
@@ -290,6 +295,7 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   std::uint64_t epoch_{1};
   std::uint64_t policy_epoch_{1};
   bool flow_closed_{false};
+  bool members_waited_for_{false};  // by some session
   bool booting_{false};
   std::multimap<metadata::QueueUid, std::function<void()>> end_waiters_;  // told when a doomed queue is gone
   std::set<metadata::QueueUid> doomed_;  // their deletion is proposed, or will be again

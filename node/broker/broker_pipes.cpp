@@ -4,8 +4,16 @@
 #include "node/broker/channel.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace warren::broker {
+
+namespace {
+
+/// Of what may be on its way to the disc: so much to one other member, before its publishers wait.
+constexpr std::uint64_t kMemberShare = 8;
+
+}  // namespace
 
 std::string Broker::home_down_text(const metadata::QueueDef& def) const {
   std::string node = env_.member_name(def.home);
@@ -26,6 +34,29 @@ void Broker::deliver_reply(std::string_view token, MessageView message, const Bl
 
 void Broker::window_opened() {
   if (flow_closed_) check_flow();
+  if (!std::exchange(members_waited_for_, false)) return;
+  std::vector<Session*> held;
+  for (auto& [id, session] : sessions_) {
+    if (session->waits_for == 0) continue;
+    if (waits_for_member(*session)) {
+      members_waited_for_ = true;
+      continue;
+    }
+    session->waits_for = 0;
+    held.push_back(session);
+  }
+  for (Session* session : held) session->gate_changed();
+}
+
+void Broker::published_to(Session& session, pipe::MemberId member) {
+  if (pipes_.unanswered_bytes(member) <= options_.flow_bytes / kMemberShare) return;
+  session.waits_for = member;
+  members_waited_for_ = true;
+}
+
+bool Broker::waits_for_member(const Session& session) const {
+  return session.waits_for != 0 &&
+         pipes_.unanswered_bytes(session.waits_for) > options_.flow_bytes / kMemberShare / 2;
 }
 
 std::string Broker::name_of(pipe::MemberId member) {

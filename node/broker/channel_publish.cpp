@@ -371,6 +371,7 @@ void Channel::flush_batch() {
     for (Target* t : dirty_) {
       t->listed = false;
       t->queue->publish(*batch, t->records);
+      if (!broker_.is_home(t->queue->def())) broker_.published_to(session_, t->queue->def().home);
       t->records.clear();
     }
     dirty_.clear();

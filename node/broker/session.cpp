@@ -164,7 +164,7 @@ amqp::PublishGate Session::publish_gate() {
     connection_.alarm_changed(true, broker_.alarms().reason());
     return amqp::PublishGate::alarm;
   }
-  return broker_.flow_closed() ? amqp::PublishGate::flow : amqp::PublishGate::open;
+  return broker_.flow_closed() || broker_.waits_for_member(*this) ? amqp::PublishGate::flow : amqp::PublishGate::open;
 }
 
 // ---- life ---------------------------------------------------------------------------------------

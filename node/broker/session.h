@@ -87,6 +87,7 @@ class Session final : public amqp::ConnectionHandler {
   void recheck();
 
   bool touched{false};  ///< in the broker's list for this turn
+  std::uint64_t waits_for{0};  ///< the member that must answer some of its publishes first; the broker's
 
   // ---- amqp::ConnectionHandler ----
   void on_first_byte() override;

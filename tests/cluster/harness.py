@@ -229,6 +229,9 @@ class Bed:
     def lose(self, percent, *names):
         faults.lose(self.cluster, percent, names)
 
+    def rate(self, kbytes, *names):
+        faults.slow(self.cluster, kbytes, names)
+
     def delay(self, ms, *names):
         faults.delay(self.cluster, ms, names)
 

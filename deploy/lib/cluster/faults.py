@@ -1,4 +1,4 @@
-"""Faults of the network between hosts: cuts, loss, delay. All is stored in the cluster's state.
+"""Faults of the network between hosts: cuts, loss, delay, slow cables. All is stored in the cluster's state.
 
 A cut or a loss is a rule at the receiving host's door (nftables, input hook): packets vanish, as with
 a pulled cable; nobody is told. A delay is netem where the kernel has it, else a small relay
@@ -21,6 +21,9 @@ def rules(cluster, state, host):
     """The whole nftables text of one host."""
     lines = [f"ip saddr {cluster[source].address} drop"
              for source, target in sorted(map(tuple, state["cuts"])) if target == host.name]
+    rate = state.get("rate", {}).get(host.name, 0)
+    if rate:
+        lines.append(f'iifname "eth0" limit rate over {rate} kbytes/second burst {max(rate // 4, 16)} kbytes drop')
     percent = state["loss"].get(host.name, 0)
     if percent:
         lines.append(f'iifname "eth0" numgen random mod 10000 < {round(percent * 100)} drop')
@@ -83,6 +86,19 @@ def lose(cluster, percent, names=()):
         for host in [cluster[name] for name in names] or cluster:
             state["loss"][host.name] = percent
         state["loss"] = {name: value for name, value in state["loss"].items() if value}
+        apply(cluster, state)
+
+
+def slow(cluster, kbytes, names=()):
+    """Lets only so many kilobytes a second reach the hosts (all when none is named); the rest is lost, and TCP
+    slows down to it. 0 ends it."""
+    if not 0 <= kbytes <= 1000000 or kbytes != int(kbytes):
+        raise hosts.ClusterError("a rate is in whole kilobytes a second, from 0 to 1000000")
+    with cluster.faults() as state:
+        rates = state.setdefault("rate", {})
+        for host in [cluster[name] for name in names] or cluster:
+            rates[host.name] = int(kbytes)
+        state["rate"] = {name: value for name, value in rates.items() if value}
         apply(cluster, state)
 
 

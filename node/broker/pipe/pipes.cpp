@@ -246,4 +246,9 @@ std::size_t Pipes::unanswered_bytes() const {
   return bytes;
 }
 
+std::size_t Pipes::unanswered_bytes(MemberId peer) const {
+  const auto found = peers_.find(peer);
+  return found == peers_.end() ? 0 : found->second->client.unanswered_bytes();
+}
+
 }  // namespace warren::broker::pipe

@@ -100,6 +100,7 @@ class Pipes {
   void flush();
   /// Publishes that wait for the answer of another node.
   std::size_t unanswered_bytes() const;
+  std::size_t unanswered_bytes(MemberId peer) const;
 
  private:
   struct Peer;

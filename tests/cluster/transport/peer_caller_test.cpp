@@ -113,6 +113,19 @@ TEST_F(PeerCallerTest, ManyAreAskedAtOnceAndADeadOneCostsOnlyItself) {
   EXPECT_NE(answers[3].answer.error().text.find("/etc/hosts"), std::string::npos);
 }
 
+TEST_F(PeerCallerTest, NamesThatNobodyCallsAnyMoreAreForgotten) {
+  Server one(handler, "one@localhost", "CALLCALLCALL", registry.path());
+  for (int i = 0; i < 300; ++i) {
+    clock.advance(1);
+    ask("gone" + std::to_string(i) + "@localhost", "who");
+    if (i % 100 == 0) {
+      ASSERT_TRUE(ask("one@localhost", "who"));
+    }
+  }
+  EXPECT_LE(caller->nodes(), 256u);
+  EXPECT_TRUE(ask("one@localhost", "who"));
+}
+
 TEST_F(PeerCallerTest, ACallThatHangsEndsAtItsDeadline) {
   Server one(handler, "one@localhost", "CALLCALLCALL", registry.path());
   const auto late = ask("one@localhost", "hang", {}, 60);

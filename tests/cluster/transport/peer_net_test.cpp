@@ -130,6 +130,58 @@ TEST_F(PeerWorld, AStrangerIsRefusedOnBothSides) {
   EXPECT_TRUE(loop.turn([&] { return a->sees(*b) && b->sees(*a); }));
 }
 
+TEST_F(PeerWorld, CLU_28_SilenceEndsAPairAndTrafficKeepsIt) {
+  NodeSetup listening{"a@localhost", 'a'};
+  listening.silence_max = 1'000;
+  const auto a = node(listening);
+  const auto b = node({"b@localhost", 'b'});
+  introduce({a.get(), b.get()});
+  ASSERT_TRUE(loop.turn([&] { return a->sees(*b) && b->sees(*a); }));
+  a->net->end_silent();
+  for (std::size_t i = 1; i <= 5; ++i) {  // ten times the limit, and always something said
+    b->send(*a, Lane::consensus, "beat");
+    ASSERT_TRUE(loop.turn([&] { return a->frame_count == i; }));
+    a->clock.advance(900);
+    a->net->end_silent();
+    a->clock.advance(900);
+    a->net->end_silent();
+  }
+  EXPECT_TRUE(a->down_reasons.empty());
+  a->clock.advance(60'000);
+  a->net->end_silent();  // it stood still itself
+  EXPECT_TRUE(a->net->up(b->number()));
+  a->clock.advance(600);
+  a->net->end_silent();
+  EXPECT_TRUE(a->net->up(b->number()));
+  a->clock.advance(600);
+  a->net->end_silent();
+  ASSERT_TRUE(loop.turn([&] { return !a->down_reasons.empty(); }));
+  EXPECT_NE(a->down_reasons.front().find("nothing was heard"), std::string::npos);
+  ASSERT_TRUE(loop.turn([&] { return a->sees(*b); })) << "it is dialled again";
+}
+
+TEST_F(PeerWorld, D12_ANodeThatWasRenamedIsKnownByItsId) {
+  const auto a = node({"a@localhost", 'a'});
+  const auto b = node({"bunny@localhost", 'b'});
+  Peer known = b->as_peer();
+  known.node_name = "b@localhost";
+  a->net->set_peers({known});
+  b->net->set_peers({a->as_peer()});
+  ASSERT_TRUE(loop.turn([&] { return a->sees(*b) && b->sees(*a); }));
+}
+
+TEST_F(PeerWorld, D12_ANodeThatWasMovedSaysWhereItIs) {
+  const auto a = node({"a@localhost", 'a'});
+  const auto b = node({"b@localhost", 'b'});
+  Peer known = b->as_peer();
+  known.node_name = "b@no-such-host.invalid";
+  known.host.clear();
+  known.port = 0;
+  a->net->set_peers({known});
+  b->net->set_peers({a->as_peer()});
+  ASSERT_TRUE(loop.turn([&] { return a->sees(*b) && b->sees(*a); }));
+}
+
 TEST_F(PeerWorld, AnotherIdUnderTheNameIsRefusedOnBothSides) {
   const auto a = node({"a@localhost", 'a'});
   const auto b = node({"b@localhost", 'b'});

@@ -61,6 +61,7 @@ struct NodeSetup {
   std::vector<Cookie> cookies{cookie_of("PEERPEERPEERPEER")};
   std::size_t unsent_max{128u << 20};
   std::size_t untaken_max{8u << 20};
+  Millis silence_max{0};
   bool start{true};  ///< else the test calls net->start() itself
 };
 
@@ -79,6 +80,7 @@ class TestNode {
     options.unsent_max_bytes = setup.unsent_max;
     options.untaken_max_bytes = setup.untaken_max;
     options.default_port = 1;  // nobody listens there
+    options.silence_ms = setup.silence_max;
     self = options.self;
     PeerEvents events;
     events.on_frame = [this](raft::NodeId from, Lane lane, std::shared_ptr<const std::string> frame) {

@@ -33,6 +33,31 @@ TEST_P(AnywhereTest, PublishConsumeAck) {
   EXPECT_EQ(unacked_on(home(), "q"), 1U);
 }
 
+class TwoNodes : public ClusterTest {};
+
+TEST_F(TwoNodes, CLU_28_ASlowCableHoldsOnlyWhoPublishesOverIt) {
+  queue_on(2, "far");
+  queue_on(1, "near");
+  auto& flood = client_on(1);
+  auto& other = client_on(1);
+  const std::string body(64 << 10, 'x');
+  int sent = 0;
+  for (; sent < 1'000 && std::string(flood.session().state_name()) != "flow"; ++sent) {
+    publish(flood, "far", body);
+    turn(node(1));  // nothing gets through to the other node
+  }
+  EXPECT_GT(sent, 50);
+  EXPECT_LT(sent, 400) << "more than 25 MB wait for one node";
+  EXPECT_LT(broker(1).pipes().unanswered_bytes(), std::size_t{16} << 20);
+  for (const char* text : {"a", "b"}) publish(other, "near", text);
+  turn(node(1));
+  EXPECT_EQ(ready_on(1, "near"), 2U);
+  EXPECT_STREQ(other.session().state_name(), "running");
+  settle();
+  EXPECT_STREQ(flood.session().state_name(), "running");
+  EXPECT_EQ(ready_on(2, "far"), static_cast<std::uint64_t>(sent));
+}
+
 TEST_P(AnywhereTest, ConfirmsComeBehindTheDiscOfTheHomeNode) {
   queue_on(home(), "q");
   auto& c = client_on(1);
