@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -188,6 +189,25 @@ Result<LocalState> decode(std::string_view text) {
     state.members.push_back(std::move(*member));
   }
   return state;
+}
+
+Result<StateLock> StateLock::take(const std::string& data_dir) {
+  // The directory itself: no file to own, and a tool run by root leaves nothing behind that the service cannot open.
+  const int fd = ::open(data_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return file_error("open", data_dir);
+  StateLock lock(fd);
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK)
+      return make_error(Errc::conflict, fmt::format("the data directory {} is in use by another process: its node is "
+                                                    "already running or starting, or a tool changes it", data_dir));
+    return file_error("lock", data_dir);
+  }
+  return lock;
+}
+
+StateLock::~StateLock() {
+  if (fd_ >= 0) ::close(fd_);
 }
 
 Result<std::optional<LocalState>> StateFile::read() const {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace warren::membership {
@@ -58,6 +59,25 @@ std::optional<std::string> from_hex(std::string_view text);
 std::string encode(const LocalState& state);
 /// Errors: corruption, unsupported (a newer format), each naming what is wrong.
 Result<LocalState> decode(std::string_view text);
+
+/// The right to write a data directory's state: held by a node for its life, by a tool while it changes the
+/// state of a stopped one. The kernel lets go of it however the holder ends.
+class StateLock {
+ public:
+  /// Errors: conflict when another process holds it; io.
+  static Result<StateLock> take(const std::string& data_dir);
+  StateLock() = default;
+  ~StateLock();
+  StateLock(StateLock&& from) noexcept : fd_(std::exchange(from.fd_, -1)) {}
+  StateLock& operator=(StateLock&& from) noexcept {
+    std::swap(fd_, from.fd_);
+    return *this;
+  }
+
+ private:
+  explicit StateLock(int fd) : fd_(fd) {}
+  int fd_{-1};
+};
 
 /// The file of a data directory. Owner: the node's main thread.
 class StateFile {

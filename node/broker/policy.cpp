@@ -187,6 +187,13 @@ std::optional<std::string> effective_alternate_exchange(const metadata::Exchange
                   .if_contains("alternate-exchange"));
 }
 
+std::string queue_locator(const QueueDef& queue, const AppliedPolicies& policies) {
+  const PolicyDefinition definition = merge_policies(policies.policy, policies.operator_policy);
+  auto locator = either(queue, "x-queue-leader-locator", definition, "queue-leader-locator");
+  if (!locator) locator = either(queue, "x-queue-master-locator", definition, "queue-master-locator");
+  return locator.value_or("");
+}
+
 CopyWishes effective_copies(const QueueDef& queue, const AppliedPolicies& policies) {
   const PolicyDefinition definition = merge_policies(policies.policy, policies.operator_policy);
   CopyWishes out;
@@ -207,11 +214,9 @@ CopyWishes effective_copies(const QueueDef& queue, const AppliedPolicies& polici
       if (auto name = text(&node)) out.nodes.push_back(std::move(*name));
     wish(static_cast<std::int64_t>(out.nodes.size()));
   }
-  auto locator = either(queue, "x-queue-leader-locator", definition, "queue-leader-locator");
-  if (!locator)
-    locator = either(queue, "x-queue-master-locator", definition, "queue-master-locator");
   // All the old words for spreading leaders mean the one way there is.
-  if (locator && *locator != "client-local") out.leader_locator = "balanced";
+  const std::string locator = queue_locator(queue, policies);
+  if (!locator.empty() && locator != "client-local") out.leader_locator = "balanced";
   out.confirm_after = text(definition.if_contains("confirm-after")).value_or("");
   return out;
 }

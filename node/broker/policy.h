@@ -57,6 +57,8 @@ struct CopyWishes {
   std::string confirm_after;       ///< "" = majority-disc
   bool operator==(const CopyWishes&) const = default;
 };
+/// The word for where the queue is to live: argument, else policy; "" when neither says.
+std::string queue_locator(const metadata::QueueDef& queue, const AppliedPolicies& policies);
 CopyWishes effective_copies(const metadata::QueueDef& queue, const AppliedPolicies& policies);
 
 /// Retention of a stream; -1 = without bound.

@@ -238,6 +238,9 @@ ClusterSettings cluster(const Config& c) {
   out.metadata_timeout_ms = c.get_int("metadata_store.khepri.default_timeout");
   out.command_timeout_ms = c.get_int("warren.command_timeout");
   out.status_timeout_ms = c.get_int("warren.status_timeout");
+  out.on_leader_elected = c.get_string("warren.on_leader_elected");
+  out.on_leader_lost = c.get_string("warren.on_leader_lost");
+  out.hook_timeout_ms = c.get_int("warren.hook_timeout");
   out.drain_spread_s = c.get_int("warren.drain_spread");
   out.stop_timeout_ms = c.get_int("warren.stop_timeout");
   out.compat_level = c.get_string("warren.compat_level");

@@ -133,6 +133,8 @@ struct ClusterSettings {
   std::int64_t peer_window{32 << 20}, append_bytes{256 << 10}, snapshot_chunk{1 << 20};
   std::int64_t metadata_timeout_ms{30000}, command_timeout_ms{5000}, status_timeout_ms{1000};
   std::int64_t drain_spread_s{0}, stop_timeout_ms{30000};
+  std::string on_leader_elected, on_leader_lost;  ///< lines for `sh -c`; empty: nothing is run
+  std::int64_t hook_timeout_ms{30000};
   std::string compat_level;  ///< 3.10, 4.2, 4.3
   std::map<std::string, bool> deprecated_features;
 };

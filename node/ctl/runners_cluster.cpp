@@ -21,6 +21,7 @@ std::string node_argument(const Context& context, const Invocation& invocation,
 
 /// What is known of a node of this host whose process does not run.
 struct StoppedNode {
+  membership::StateLock lock;  ///< the node cannot start meanwhile
   membership::StateFile file;
   membership::LocalState value;
 };
@@ -33,10 +34,12 @@ std::optional<StoppedNode> state_of_stopped(Context& context, const Invocation& 
   const std::string host = host_of(context.node);
   if (host != context.world.short_host && host != context.world.long_host) return std::nullopt;
   if (transport::find_node(context.node, context.world.registry)) return std::nullopt;  // it runs
+  auto lock = membership::StateLock::take(context.world.data_dir(context.node));
+  if (!lock) return std::nullopt;  // it is starting
   membership::StateFile file(context.world.data_dir(context.node));
   auto state = file.read();
   if (!state || !*state) return std::nullopt;
-  return StoppedNode{std::move(file), std::move(**state)};
+  return StoppedNode{std::move(*lock), std::move(file), std::move(**state)};
 }
 
 int forget_offline(Context& context, const Invocation& named, const StoppedNode& node) {

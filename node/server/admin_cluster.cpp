@@ -18,6 +18,24 @@ namespace warren::server {
 
 namespace json = boost::json;
 
+/// What a node says of itself for cluster_status.
+json::object node_brief_of(Node& node) {
+  json::array unreachable;
+  for (const auto& peer : node.cluster().net().states())
+    if (!peer.up) unreachable.push_back(json::value(peer.peer.node_name));
+  const bool running = node.app() != nullptr;
+  return {{"node_id", membership::to_hex(node.local_state().node_id)},
+          {"running", running},
+          {"version", json::object{{"rabbitmq_name", "RabbitMQ"}, {"rabbitmq_version", kCompatible},
+                                   {"erlang_version", kRuntime}, {"warren_version", kVersion}}},
+          {"cpu_cores", static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN))},
+          {"maintenance", running && node.app()->draining() ? "marked for maintenance" : "not under maintenance"},
+          {"alarms", alarms_json(node)},
+          {"listeners", listeners_json(node)},
+          {"flags", membership::to_json(node.cluster().flags())},
+          {"unreachable", running ? unreachable : json::array()}};
+}
+
 namespace {
 
 using Sink = std::shared_ptr<transport::CallSink>;
@@ -64,25 +82,15 @@ void member_leave(AdminCall& call) {
   });
 }
 
-/// What a node says of itself for cluster_status.
-json::object brief(Node& node) {
-  json::array unreachable;
-  for (const auto& peer : node.cluster().net().states())
-    if (!peer.up) unreachable.push_back(json::value(peer.peer.node_name));
-  const bool running = node.app() != nullptr;
-  return {{"node_id", membership::to_hex(node.local_state().node_id)},
-          {"running", running},
-          {"version", json::object{{"rabbitmq_name", "RabbitMQ"}, {"rabbitmq_version", kCompatible},
-                                   {"erlang_version", kRuntime}, {"warren_version", kVersion}}},
-          {"cpu_cores", static_cast<std::uint64_t>(sysconf(_SC_NPROCESSORS_ONLN))},
-          {"maintenance", running && node.app()->draining() ? "marked for maintenance" : "not under maintenance"},
-          {"alarms", alarms_json(node)},
-          {"listeners", listeners_json(node)},
-          {"flags", membership::to_json(node.cluster().flags())},
-          {"unreachable", running ? unreachable : json::array()}};
+/// A member says something new of itself before it is asked.
+void node_changed(AdminCall& call) {
+  if (!from_node(call)) return;
+  if (const json::value* brief = call.args.if_contains("brief"))
+    call.node.cluster().remember_brief(call.sink->peer().node_name, *brief);
+  call.sink->done(json::object{});
 }
 
-void node_brief(AdminCall& call) { call.sink->done(brief(call.node)); }
+void node_brief(AdminCall& call) { call.sink->done(node_brief_of(call.node)); }
 
 // ---- cluster_status --------------------------------------------------------------------------------------
 
@@ -193,7 +201,7 @@ class StatusReport {
 
 void cluster_status(AdminCall& call) {
   auto report = std::make_shared<StatusReport>(call.node);
-  report->add(call.node.settings().node_name, brief(call.node));
+  report->add(call.node.settings().node_name, node_brief_of(call.node));
   const auto others = call.node.cluster().other_names();
   if (others.empty()) return call.sink->done(report->result());
   const Millis deadline = call.within(call.node.settings().cluster.status_timeout_ms);
@@ -248,6 +256,15 @@ void rename_nodes(AdminCall& call) {
   auto put = call.node.cluster().put_state(std::move(state));
   if (!put) return call.sink->fail(put.error().code, put.error().text);
   call.sink->done(json::object{});
+}
+
+void discover_peers(AdminCall& call) {
+  call.node.cluster().discover([sink = call.sink](Result<std::vector<std::string>> names) {
+    if (!names) return sink->fail(names.error().code, names.error().text);
+    std::sort(names->begin(), names->end());
+    if (names->empty()) return sink->done(json::object{{"message", "No peers discovered"}});
+    sink->done(json::object{{"lines", strings_json(*names)}});
+  });
 }
 
 /// For the next start; nothing changes now (cluster/membership/recovery.h).
@@ -366,6 +383,8 @@ void add_cluster_methods(AdminTable& table) {
   table["member_leave"] = {Needs::app, member_leave};
   table["node_brief"] = {Needs::nothing, node_brief};
   table["cluster_status"] = {Needs::nothing, cluster_status};
+  table["node_changed"] = {Needs::nothing, node_changed};
+  table["discover_peers"] = {Needs::nothing, discover_peers};
   table["join_cluster"] = {Needs::stopped_app, join_cluster};
   table["reset"] = {Needs::stopped_app, reset};
   table["force_reset"] = {Needs::stopped_app, force_reset};

@@ -1,6 +1,7 @@
 // Control methods around planned stops: maintenance, and whether this node may go.
 
 #include "node/server/admin.h"
+#include "node/server/admin_values.h"
 #include "node/server/app.h"
 
 #include <boost/asio/steady_timer.hpp>
@@ -15,17 +16,26 @@ namespace {
 namespace json = boost::json;
 using Sink = std::shared_ptr<transport::CallSink>;
 
+/// Answers when the others know that this node takes no leaders, or takes them again. Who does not answer learns it
+/// when it asks next.
+void tell_others(AdminCall& call) {
+  auto& cluster = call.node.cluster();
+  cluster.ask_members(cluster.other_names(), "node_changed", {{"brief", node_brief_of(call.node)}},
+                      call.within(call.node.settings().cluster.status_timeout_ms),
+                      [sink = call.sink](const auto&) { sink->done(json::object{}); });
+}
+
 void drain(AdminCall& call) {
   const std::int64_t spread = call.number("spread", call.node.settings().cluster.drain_spread_s);
   if (spread < 0 || spread > 3600)
     return call.sink->fail(Errc::invalid_argument, "--spread must be between 0 and 3600 seconds");
   call.app->drain(spread * 1000);
-  call.sink->done(json::object{});
+  tell_others(call);
 }
 
 void revive(AdminCall& call) {
   if (auto back = call.app->revive(); !back) return call.sink->fail(back.error().code, back.error().text);
-  call.sink->done(json::object{});
+  tell_others(call);
 }
 
 /// Empty when the metadata's majority outlives this node's stop; else why not. Queues with several copies add

@@ -29,6 +29,8 @@ std::string queue_pid(const Node& node, metadata::QueueUid uid);
 boost::json::array listeners_json(const Node& node);
 /// Feature flags with their states, as far as `others` and this node tell.
 boost::json::array feature_flags(const Node& node, const std::vector<membership::FlagView>& others);
+/// What a node says of itself to the others, for cluster_status.
+boost::json::object node_brief_of(Node& node);
 /// One object per active alarm.
 boost::json::array alarms_json(Node& node);
 /// Of this process.

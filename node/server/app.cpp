@@ -328,7 +328,7 @@ void App::stop(std::function<void()> done) {
 }
 
 void App::finish_stop() {
-  if (!stopped_) return;
+  if (!stopped_ || down_) return;  // asked for by the last session's end and by a tick at once
   ticker_.cancel();
   timer_.cancel();
   lazy_timer_.cancel();
@@ -358,23 +358,6 @@ void App::random(std::span<char> into) {
     const ssize_t n = getrandom(into.data() + got, into.size() - got, 0);
     if (n > 0) got += static_cast<std::size_t>(n);
   }
-}
-
-/// A durable queue lives where there is a disc; every other one with whoever declares it.
-void App::place(metadata::QueueDef& def) const {
-  if (def.home == 0) def.home = identity_.self.value;
-  if (!identity_.ram || !def.durable || def.exclusive) return;
-  std::vector<raft::NodeId> discs;
-  for (const raft::NodeId voter : group_->config().voters)
-    if (!group_->suspected(voter)) discs.push_back(voter);
-  if (!discs.empty()) def.home = discs[std::hash<std::string>{}(def.name) % discs.size()].value;
-}
-
-void App::propose(std::vector<metadata::Command> commands,
-                  std::function<void(std::vector<Result<void>>)> done) {
-  for (auto& command : commands)
-    if (auto* declare = std::get_if<metadata::DeclareQueue>(&command)) place(declare->def);
-  group_->propose(commands, std::move(done));
 }
 
 std::string App::member_name(std::uint64_t member) const {

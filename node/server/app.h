@@ -35,6 +35,7 @@ struct AppIdentity {
   replica::Transport* consensus{nullptr};  ///< null = alone
   replica::Transport* metadata{nullptr};
   replica::Transport* queues{nullptr};
+  std::function<bool(std::uint64_t member)> in_maintenance;  ///< another one; may be empty
 };
 
 /// Owner: the loop's thread.
@@ -126,6 +127,7 @@ class App final : public broker::BrokerEnv {
   void close_store();
   void write_checkpoints();
 
+  std::map<std::uint64_t, std::size_t> placing_;  ///< queues on their way, by their future home
   struct Drain {
     Millis since, spread_ms;
     std::size_t clients;

@@ -68,6 +68,12 @@ const json::value* ClusterService::recent_brief(const std::string& name) const {
   return net_->up(id) && lives ? brief : nullptr;
 }
 
+bool ClusterService::in_maintenance(std::uint64_t member) const {
+  const json::value* brief = briefs_.find(member, node_.loop().steady_ms());
+  const json::value* text = brief == nullptr || !brief->is_object() ? nullptr : brief->get_object().if_contains("maintenance");
+  return text != nullptr && text->is_string() && text->get_string() != "not under maintenance";
+}
+
 // ---- what other nodes ask ----------------------------------------------------------------------------
 
 std::vector<metadata::MemberDef> ClusterService::members() const {
@@ -133,6 +139,9 @@ membership::FlagView ClusterService::flags() const {
 
 void ClusterService::admit(const membership::JoinRequest& request,
                            std::function<void(Result<membership::Admission>)> done) {
+  if (state().taking_over)
+    return done(make_error(Errc::unavailable, self_name() + " goes on without its former cluster and has not finished "
+                                              "leaving it behind; its log says why. Try again later"));
   if (auto fit = membership::flags_fit(request.flags, flags()); !fit) {
     warn("refuses to let " + request.name + " join: " + fit.error().text);
     return done(fit.error());

@@ -12,6 +12,12 @@ namespace warren::server {
 
 namespace json = boost::json;
 
+namespace {
+
+constexpr Millis kAgainMs = 3'000;
+
+}  // namespace
+
 /// This node took the group over: the others go off the list, and with them the queues that lived there.
 void ClusterService::leave_behind() {
   if (!state().taking_over) return;
@@ -28,11 +34,16 @@ void ClusterService::leave_behind() {
   std::weak_ptr<char> alive = alive_;
   const auto finish = [this, alive](const Result<void>& removed) {
     if (alive.expired() || node_.member_app() == nullptr) return;
-    if (!removed) return warn("cannot take the others off the list: " + removed.error().text + "; again at the next start");
     membership::LocalState state = this->state();
     state.taking_over = false;
-    if (auto put = put_state(std::move(state)); !put) return warn(put.error().text);
-    members_changed();
+    const Result<void> put = removed ? put_state(std::move(state)) : removed;
+    if (put) return members_changed();
+    // At a later start it would put out whoever joined by then. So it is tried until it is written, and nobody joins.
+    node_.log().error(LogArea::cluster, "going on alone is not finished: {}. It is tried again every {} s; until then no "
+                      "node can join", put.error().text, kAgainMs / 1000);
+    after(kAgainMs, [this, alive] {
+      if (!alive.expired() && node_.member_app() != nullptr) leave_behind();
+    });
   };
   if (commands.empty()) return finish({});
   broker.apply_all(std::move(commands), finish);

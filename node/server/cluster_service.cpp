@@ -17,6 +17,7 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr Millis kSilence = 5'000;
 constexpr std::chrono::milliseconds kTick{50};
 constexpr std::chrono::milliseconds kTickAlone{1'000};
 /// Entries that a learner may lack and still be given a vote: it will have them within a moment.
@@ -34,7 +35,9 @@ membership::OperationsOptions operations_options(const config::ClusterSettings& 
 }  // namespace
 
 ClusterService::ClusterService(Node& node)
-    : node_(node), operations_(*this, operations_options(node.settings().cluster)), timer_(node.loop().io()) {}
+    : node_(node), operations_(*this, operations_options(node.settings().cluster)), timer_(node.loop().io()),
+      hooks_(node.loop(), node.log(), {node.settings().cluster.on_leader_elected, node.settings().cluster.on_leader_lost,
+                                       node.settings().cluster.hook_timeout_ms}) {}
 
 ClusterService::~ClusterService() = default;
 
@@ -50,6 +53,7 @@ void ClusterService::open(const transport::PeerIdentity& self, const std::vector
   options.self = self;
   options.incarnation = node_.local_state().incarnation;
   options.cookies = cookies;
+  options.silence_ms = kSilence;
   transport::PeerEvents events;
   events.on_frame = [this](raft::NodeId peer, transport::Lane lane, std::shared_ptr<const std::string> frame) {
     if (App* app = node_.member_app()) app->on_frame(peer, lane, std::move(frame));
@@ -159,6 +163,7 @@ void ClusterService::await_vote(std::function<void()> done) {
 
 void ClusterService::app_stopped() {
   absent_.clear();
+  tell_role(false);
   briefs_.clear();
   ticking_ = false;
   timer_.cancel();
@@ -219,11 +224,25 @@ void ClusterService::arm() {
   timer_.async_wait([this](boost::system::error_code ec) {
     if (ec || !ticking_) return;
     node_.loop().refresh();
+    net_->end_silent();
     reconcile();
     watch_peers();
     ask_briefs();
+    tell_role(node_.member_app() != nullptr && node_.member_app()->group() != nullptr && node_.member_app()->group()->leads());
     arm();
   });
+}
+
+void ClusterService::tell_role(bool leads) {
+  const auto& settings = node_.settings().cluster;
+  if (settings.on_leader_elected.empty() && settings.on_leader_lost.empty()) return;
+  App* app = node_.member_app();
+  MetadataGroup* group = app == nullptr ? nullptr : app->group();
+  const raft::Core* core = group == nullptr ? nullptr : group->replica().core(kMetadataGroup);
+  hooks_.role(leads, {{"WARREN_NODE", self_name()},
+                      {"WARREN_CLUSTER_NAME", state().cluster_name},
+                      {"WARREN_EVENT", leads ? "leader_elected" : "leader_lost"},
+                      {"WARREN_TERM", core == nullptr ? "" : std::to_string(core->term())}});
 }
 
 /// Who has been away for so long is held for dead: its consumers and held messages here come to their

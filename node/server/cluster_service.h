@@ -10,6 +10,8 @@
 #include "cluster/transport/peer_net.h"
 #include "cluster/transport/resolver.h"
 
+#include "node/server/role_hooks.h"
+
 #include <boost/asio/steady_timer.hpp>
 
 #include <functional>
@@ -64,11 +66,16 @@ class ClusterService final : public membership::OperationsEnv {
   /// Takes a member off the list; `done` when the group has followed, so that it may go.
   void dismiss(const std::string& node_id, std::function<void(Result<void>)> done);
 
+  /// The nodes that peer discovery finds now, whether or not this node needed it.
+  void discover(const membership::PeerSource::Found& found);
+
   /// Enough disc nodes are connected for a change to be agreed on. Errors: unavailable, with the way out.
   Result<void> majority_runs() const;
 
   /// What a member said of itself for cluster_status.
   void remember_brief(const std::string& name, boost::json::value brief);
+  /// As it said last: it takes no new leaders.
+  bool in_maintenance(std::uint64_t member) const;
   /// The last such answer, of a member that stands in connection and gives signs of life: late is not dead.
   /// Null otherwise, or when it is old.
   const boost::json::value* recent_brief(const std::string& name) const;
@@ -108,6 +115,7 @@ class ClusterService final : public membership::OperationsEnv {
   void reconcile();
   void watch_peers();
   void ask_briefs();
+  void tell_role(bool leads);
   void arm();
   void await_removed(raft::NodeId node, Millis until, std::function<void(Result<void>)> done);
 
@@ -117,6 +125,7 @@ class ClusterService final : public membership::OperationsEnv {
   std::unique_ptr<transport::PeerCaller> caller_;
   transport::Workers workers_;  ///< for names of a first start
   boost::asio::steady_timer timer_;
+  RoleHooks hooks_;
   bool ticking_{false};
   struct Absence {
     Millis since{0};

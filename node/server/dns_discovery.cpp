@@ -23,6 +23,11 @@ Result<std::vector<std::string>> hosts_behind(const std::string& seed, std::vect
 
 }  // namespace
 
+void ClusterService::discover(const membership::PeerSource::Found& found) {
+  if (node_.settings().cluster.discovery == "dns") return dns_peers().find(found);
+  found(node_.settings().cluster.peers);
+}
+
 membership::PeerSource ClusterService::dns_peers() {
   membership::PeerSource source;
   source.grows = true;

@@ -9,17 +9,22 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 namespace warren::server {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr int kLockAttempts = 20;
+constexpr std::chrono::milliseconds kLockPause{50};
 
 void random_bytes(char* into, std::size_t size) {
   for (std::size_t got = 0; got < size;) {
@@ -133,6 +138,14 @@ Result<void> Node::prepare() {
 
 /// Who this node is and where it belongs (architecture §3): read, or made with the data directory.
 Result<void> Node::load_identity() {
+  // A tool holds it for moments only.
+  auto lock = membership::StateLock::take(settings_.data_dir);
+  for (int again = 0; !lock && lock.error().code == Errc::conflict && again < kLockAttempts; ++again) {
+    std::this_thread::sleep_for(kLockPause);
+    lock = membership::StateLock::take(settings_.data_dir);
+  }
+  if (!lock) return lock.error();
+  state_lock_ = std::move(*lock);
   membership::StateFile file(settings_.data_dir);
   auto stored = file.read();
   if (!stored) return stored.error();
@@ -238,6 +251,7 @@ void Node::launch(StartMode mode) {
   identity.ram = state_.ram;
   identity.serves = mode == StartMode::serve;
   identity.consensus = &cluster_->net().lane(transport::Lane::consensus);
+  identity.in_maintenance = [this](std::uint64_t member) { return cluster_->in_maintenance(member); };
   identity.queues = &cluster_->net().lane(transport::Lane::queues);
   identity.metadata = &cluster_->net().lane(transport::Lane::metadata);
   app_ = std::make_unique<App>(loop_, settings_, identity, *log_, [this](const Error& error) {

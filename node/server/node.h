@@ -98,6 +98,7 @@ class Node final : public transport::Handler {
   std::unique_ptr<config::LogSink> log_;
   Loop loop_;
   transport::Cookie cookie_;
+  membership::StateLock state_lock_;
   membership::LocalState state_;
   transport::PeerIdentity identity_;
   std::unique_ptr<transport::ControlServer> control_;

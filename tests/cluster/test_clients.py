@@ -277,16 +277,16 @@ def test_CLU_06_clients_of_a_ram_node(bed):
 # -- minorities ------------------------------------------------------------------------------------
 
 
-@case(weight=20, oracle=False)
+@case(weight=20, oracle=False, conf="metadata_store.khepri.default_timeout = 6000\n")  # 30 s by itself
 def test_CLU_15_changes_need_a_majority(bed):
     """Two of three down: a declare fails in time with a text that names who is missing; reads go on."""
     queue_at(bed, "n1", "here").basic_publish("", "here", "1", PERSISTENT)
     bed["n2"].kill()
     bed["n3"].kill()
     eq(bed.channel("n1").queue_declare("here", durable=True, passive=True).method.message_count, 1)
-    with within(45, "the refusal"), closes(541, "n2.*n3|majority|quorum"):
+    with within(12, "the refusal"), closes(541, "n2.*n3|majority|quorum"):
         bed.channel("n1").queue_declare("new", durable=True)
-    done = bed.ctl("n1", "-t", "40", "add_user", "kevin", "kevin", code=None, timeout=60)
+    done = bed.ctl("n1", "-t", "20", "add_user", "kevin", "kevin", code=None, timeout=60)
     check(done.returncode not in (0, 64), "exit code", done.returncode)
     shows(done.stderr, "n2", "n3")
     shows(bed.ctl("n1", "cluster_status").stdout, "rabbit@n1")

@@ -359,3 +359,24 @@ def test_D9_http_with_a_stopped_app(bed):
     read_all(bed, "n3")
     bed.ctl("n3", "start_app")
     until(lambda: by_name(get(bed, "n1", "queues"))["q.n3"].get("state") == "running", "the queue is back", 20)
+
+
+@case(env=PLUGIN, conf="metadata_store.khepri.default_timeout = 2000\n", weight=15, oracle=False)
+def test_D9_http_changes_end_in_time(bed):
+    """A hung leader costs an election; without a majority a change is refused in time, with who is missing."""
+    for name in ("n1", "n2", "n3"):  # one of them leads
+        bed[name].pause()
+        other = next(n for n in ("n1", "n2", "n3") if n != name)
+        until(lambda o=other, n=name: ask(bed, o, "PUT", f"vhosts/without-{n}", {}, code=None).status in (201, 204),
+              f"a change while {name} hangs", 15)
+        bed[name].resume()
+        until(lambda: bed.running(other) == {"n1", "n2", "n3"}, "all run", 20)
+    bed["n2"].pause()
+    bed["n3"].pause()
+    for method, path, body in (("PUT", "users/late", {"password": "x", "tags": ""}), ("PUT", "queues/%2F/late", {"durable": True})):
+        answer = ask(bed, "n1", method, path, body, code=None)
+        check(answer.status in (500, 503) and answer.took < 8, path, answer.status, answer.took)
+        check("rabbit@n2" in str(answer.json) and "rabbit@n3" in str(answer.json), path, answer.json)
+    bed["n2"].resume()
+    bed["n3"].resume()
+    bed.until_running(("n1",), {"n1", "n2", "n3"}, 20)

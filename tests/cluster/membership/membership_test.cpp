@@ -56,6 +56,19 @@ struct Directory {
   ~Directory() { std::filesystem::remove_all(path); }
 };
 
+TEST(StateFileTest, OneHolderOfTheLock) {
+  Directory directory;
+  auto first = StateLock::take(directory.path);
+  ASSERT_TRUE(first) << first.error().text;
+  const auto second = StateLock::take(directory.path);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::conflict);
+  EXPECT_NE(second.error().text.find(directory.path), std::string::npos);
+  { const StateLock ended = std::move(*first); }
+  EXPECT_TRUE(StateLock::take(directory.path));
+  EXPECT_EQ(StateLock::take(directory.path + "/gone").error().code, Errc::io);
+}
+
 TEST(StateFileTest, GivesBackWhatWasWritten) {
   Directory directory;
   StateFile file(directory.path);
