@@ -289,10 +289,6 @@ class QueueHost {
   }
   /// The queue's life is over: last consumer of an auto-delete queue went, or x-expires passed.
   virtual void want_delete(QueueEndpoint& queue, std::string_view reason) = 0;
-  /// `holder` keeps a delivery longer than consumer_timeout_ms. Told again at every look until it settles or is
-  /// released. The broker does not act on it: channels look by themselves (Channel::check_timeouts), as their
-  /// queue may live elsewhere.
-  virtual void holder_timed_out(QueueEndpoint&, HolderId) {}
   /// Where unlogged bodies may go; null = they stay in memory. Outlives the queue.
   virtual QueuePages* pages() { return nullptr; }
 };

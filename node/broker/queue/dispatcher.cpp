@@ -167,7 +167,6 @@ bool Dispatcher::deliver_stretch() {
   const bool logged = run->logged();
   const bool ttl = ttl_active();
   const bool counts = head.returned && counts_failures();
-  const auto since_s = static_cast<std::uint32_t>(now_steady_ / 1000);
   const std::uint32_t* offsets = run->sparse ? run->extra->offsets.data() : nullptr;
   const std::uint64_t run_id = cursor.run_id;
   const char* data = run->block->data() + run->base;
@@ -207,7 +206,6 @@ bool Dispatcher::deliver_stretch() {
       auto_bytes = 0;
       Held held = held_of(m, p, head.level);
       held.logged = logged;
-      held.since_s = since_s;
       held.persistent &= held.logged;
       c->holder->held.add(held);
       unacked_.add(1, body);
@@ -313,7 +311,6 @@ bool Dispatcher::try_get(PendingGet& get) {
   Held held = held_of(m, head.first, head.level);
   held.logged = run->logged();
   held.persistent &= held.logged;
-  held.since_s = static_cast<std::uint32_t>(now_steady_ / 1000);
   Delivery d{get.holder, head.first, m, &block, head.returned, 0};
   if (head.returned && counts_failures()) d.delivery_count = ledger_.failures(head.first);
   ready_.consume(head, 1);

@@ -157,7 +157,6 @@ class Dispatcher final : public LiveSource {
   Millis head_expiry_{kNever};
   Millis dead_letter_at_{kNever};  ///< steady; the next attempt of one that failed
   Millis last_used_;         ///< steady
-  Millis timeout_check_{0};  ///< steady; not before
   std::uint32_t buried_{0};  ///< in this turn
 };
 

@@ -5,11 +5,6 @@
 #include <algorithm>
 
 namespace warren::broker {
-namespace {
-
-constexpr Millis kTimeoutCheckMax = 60'000;  ///< consumer timeouts are looked at this often
-
-}  // namespace
 
 // ---- timers -------------------------------------------------------------------------------------
 
@@ -20,12 +15,6 @@ Millis Dispatcher::next_timer() {
     at = now + std::max<Millis>(0, head_expiry_ - host_.wall_ms());
   if (settings_->expires_ms && consumers_.empty())
     at = std::min(at, last_used_ + *settings_->expires_ms);
-  if (settings_->consumer_timeout_ms && *settings_->consumer_timeout_ms > 0 && unacked_.count != 0) {
-    if (timeout_check_ <= now)
-      timeout_check_ = now + std::clamp<Millis>(*settings_->consumer_timeout_ms / 4, 100,
-                                                kTimeoutCheckMax);
-    at = std::min(at, timeout_check_);
-  }
   at = std::min(at, dead_letter_at_);
   return at == kNever ? 0 : std::max<Millis>(at, 1);
 }
@@ -35,14 +24,6 @@ void Dispatcher::on_timer() {
   if (settings_->expires_ms && consumers_.empty() && now >= last_used_ + *settings_->expires_ms) {
     last_used_ = now;  // asked once per period
     host_.want_delete(queue_, "unused for longer than x-expires");
-  }
-  if (settings_->consumer_timeout_ms && *settings_->consumer_timeout_ms > 0 && unacked_.count != 0 &&
-      now >= timeout_check_) {
-    const Millis oldest = now - *settings_->consumer_timeout_ms;
-    std::vector<HolderId> late;
-    for (const auto& [id, holder] : holders_)
-      if (!holder.held.empty() && Millis{holder.held.oldest_s()} * 1000 < oldest) late.push_back(id);
-    for (const HolderId id : late) host_.holder_timed_out(queue_, id);
   }
 }
 

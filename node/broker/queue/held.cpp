@@ -32,13 +32,6 @@ std::optional<Held> HeldRing::take_slow(Position p) {
   return held;
 }
 
-std::uint32_t HeldRing::oldest_s() const {
-  std::uint32_t oldest = ~std::uint32_t{0};
-  if (!ring_.empty()) oldest = ring_.front().since_s;
-  for (const auto& [position, held] : late_) oldest = std::min(oldest, held.since_s);
-  return oldest;
-}
-
 void HeldRing::check_invariants() const {
   std::uint64_t live = 0, dead = 0;
   for (std::uint64_t id = ring_.front_id(); id < ring_.end_id(); ++id) {

@@ -18,7 +18,6 @@ struct Held {
   std::uint64_t logged : 1;
   std::uint64_t settled : 1;  ///< a tombstone inside the ring
   std::uint32_t body_bytes;
-  std::uint32_t since_s;      ///< steady clock
 };
 static_assert(sizeof(Held) == 16);
 
@@ -50,9 +49,6 @@ class HeldRing {
     }
     return take_slow(p);
   }
-  /// Since when (steady seconds) the oldest delivery is held. Requires: !empty().
-  std::uint32_t oldest_s() const;
-
   /// Calls `f(Held)` for each, ascending.
   template <class F>
   void each(F&& f) const {

@@ -330,20 +330,6 @@ TEST_F(QueueDepartures, QUE16_RequeuedKeepTheirLevelAndPlace) {
   EXPECT_EQ(again.bodies(), (Bodies{"h1", "h2", "l1", "l2"}));
 }
 
-TEST_F(QueueDepartures, CNS22_HoldersThatKeepTooLong) {
-  QueueSettings s;
-  s.consumer_timeout_ms = 2000;
-  make(transient, s);
-  publish({"a"});
-  consume(1);
-  run();
-  advance(1900);
-  EXPECT_TRUE(host_.timed_out.empty());
-  for (int i = 0; i < 20; ++i) advance(100);
-  ASSERT_FALSE(host_.timed_out.empty());
-  EXPECT_EQ(host_.timed_out[0], 1u);
-}
-
 TEST_F(QueueDepartures, ManyExpireInBoundedTurns) {
   make(transient, ttl(10));
   for (int i = 0; i < 10; ++i) publish_numbered(i * 1000, 1000);

@@ -143,7 +143,6 @@ class FakeHost final : public QueueHost {
     kept.push_back({d.position, std::string(d.message.body()), reason, again});
   }
   void want_delete(QueueEndpoint&, std::string_view) override { ++deletes_wanted; }
-  void holder_timed_out(QueueEndpoint&, HolderId holder) override { timed_out.push_back(holder); }
   QueuePages* pages() override { return scratch; }
 
   ManualClock clock;
@@ -159,7 +158,6 @@ class FakeHost final : public QueueHost {
     bool again;
   };
   std::vector<Kept> kept;  ///< sent at least once; to be answered
-  std::vector<HolderId> timed_out;
   std::function<void(const Delivery&)> on_dead;
 };
 
