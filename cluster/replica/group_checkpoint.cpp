@@ -123,7 +123,7 @@ Result<void> Group::drive_transfers(Turn& turn, Millis now) {
   if (checkpoint_inflight_) return {};
   for (auto& [to, transfer] : transfers_) {
     // Not heard_ms: that speaks of groups which the member leads, and may lack for other reasons.
-    if (context_.peers.silence_ms(to, now) >= options.transfer_silence_ms) {
+    if (context_.peers.silent_for(to, options.transfer_silence_ms, now)) {
       put_back(transfer);  // others may need the room; what is on the other's disc stays there
       continue;
     }

@@ -71,6 +71,10 @@ class PeerTable final : public raft::Liveness {
   bool suspected(raft::NodeId peer) const;
   /// Since when nothing came; the time of its adding when nothing ever did. 0 for a stranger.
   Millis silence_ms(raft::NodeId peer, Millis now) const;
+  /// True when nothing came for `limit` ms; of a stranger, too.
+  bool silent_for(raft::NodeId peer, Millis limit, Millis now) const {
+    return !peers_.contains(peer) || silence_ms(peer, now) >= limit;
+  }
   Millis heard_ms(raft::NodeId peer) const override;
   Millis confirmed_ms(raft::NodeId peer) const override;
 

@@ -341,6 +341,11 @@ void Broker::end_turn() {
   if (!flow_closed_) check_flow();
 }
 
+void Broker::relieve_memory() {
+  if (!budget_.over()) return;
+  for (const auto& [uid, queue] : queues_) queue->trim();
+}
+
 Millis Broker::on_time(Millis now) {
   for (const std::uint64_t uid : timers_.take_due(now)) {
     if (uid == 0)

@@ -209,6 +209,9 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   // ---- the loop ----
   /// Pumps queues and flushes sessions until nothing is left to do. Once per loop turn.
   void end_turn();
+  /// Lets every queue of this node page out, while they hold too much together. Now and then: queues do so
+  /// themselves when something happens to them.
+  void relieve_memory();
   /// Timers; `now` = steady_ms(). Gives when to call again, 0 = no timer.
   Millis on_time(Millis now);
   Millis next_timer() const { return timers_.next(); }
@@ -275,15 +278,30 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   access::Access access_;
   mutable access::Patterns patterns_;  // a cache: of policies' patterns
   std::map<std::string, std::unique_ptr<VhostRuntime>, std::less<>> vhosts_;
+  // broker_dead_letters.cpp
+  using DeadLetterKey = std::pair<metadata::QueueUid, Position>;  ///< the message that died
+  struct DeadLetterRoute {
+    BlockRef block;  ///< with one record
+    std::vector<std::shared_ptr<QueueEndpoint>> targets;
+  };
+  struct KeptDeadLetter {
+    std::size_t pending{0};
+    bool failed{false};
+    std::set<metadata::QueueUid> accepted;
+  };
   struct DeadLetterAnswer {
-    metadata::QueueUid queue;
-    Position position;
+    DeadLetterKey key;
     bool accepted;
   };
-  std::size_t send_dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason,
-                               std::shared_ptr<Publisher> publisher, bool tell);
+  DeadLetterRoute route_dead_letter(QueueEndpoint& queue, const Delivery& message, DeathReason reason, bool tell);
+  void dead_letter_settled(const DeadLetterKey& key, metadata::QueueUid target, bool accepted);
   void answer_dead_letters();
-  std::vector<DeadLetterAnswer> dead_letter_answers_;  // before the queues, which may still answer when they go
+  void forget_dead_letters(metadata::QueueUid queue);
+  void tell_kept(const metadata::QueueDef& def, std::string_view why);
+  std::map<DeadLetterKey, KeptDeadLetter> kept_dead_letters_;  // under way, or some of their queues have them
+  std::vector<DeadLetterAnswer> dead_letter_answers_;
+  std::map<metadata::QueueUid, Millis> kept_told_;
+  MemoryBudget budget_;  // before the queues, which give back what they have when they go
   std::map<metadata::QueueUid, std::shared_ptr<Queue>> queues_;
   std::map<metadata::QueueUid, std::shared_ptr<pipe::RemoteQueue>> remotes_;  // of other members
   std::map<std::uint64_t, std::set<metadata::QueueUid>> exclusive_;  // by owner connection
@@ -306,7 +324,6 @@ class Broker final : public QueueHost, public metadata::CatalogueOwner, private 
   pipe::Pipes pipes_{*this, {}};
   Events events_{*this};
   Timers timers_;
-  MemoryBudget budget_;
   std::vector<std::shared_ptr<Queue>> pump_;
   std::vector<std::uint64_t> touched_;
 };

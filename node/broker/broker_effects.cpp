@@ -114,6 +114,7 @@ void Broker::on(const metadata::QueueDeleted& effect) {
     owner->second.erase(def.uid);
   timers_.set(def.uid, 0);
   queue->on_deleted();
+  forget_dead_letters(def.uid);
   if (is_logged(def)) env_.close_log(def.uid, true);
 }
 

@@ -248,6 +248,7 @@ void App::tick() {
     for (auto& [key, session] : sockets_->sessions) all.push_back(session);
     for (auto& session : all) session->tick();
     check_resources();
+    broker_->relieve_memory();
     tick_drain();
     journal_->flush_lazy();
     if (stopping_ && (sockets_->sessions.empty() || ++stop_ticks_ >= kStopTicks)) return finish_stop();

@@ -1,5 +1,7 @@
 #include "node/server/page_area.h"
 
+#include <set>
+
 namespace warren::server {
 namespace {
 
@@ -19,7 +21,10 @@ Result<std::shared_ptr<PageArea>> PageArea::open(std::string directory, Links li
           const auto area = weak.lock();
           if (!area) return;
           loop.refresh();
-          for (auto& answer : answers) area->answer(std::move(answer));
+          std::set<std::shared_ptr<broker::Queue>> writers;
+          for (auto& answer : answers)
+            if (auto writer = area->answer(std::move(answer))) writers.insert(std::move(writer));
+          for (const auto& writer : writers) writer->trim();
           loop.want_turn();
         });
       });
@@ -47,7 +52,7 @@ void PageArea::read(metadata::QueueUid queue, broker::PageId page, std::size_t b
 
 void PageArea::release(broker::PageId page, std::size_t bytes) { scratch_->release(page, bytes); }
 
-void PageArea::answer(storage::Scratch::Answer answer) {
+std::shared_ptr<broker::Queue> PageArea::answer(storage::Scratch::Answer answer) {
   const bool failed = !answer.error.empty();
   if (failed && answer.read) {
     links_.log.error(LogArea::queue, "a transient message that was paged out cannot be read: {}", answer.error);
@@ -57,15 +62,17 @@ void PageArea::answer(storage::Scratch::Answer answer) {
   }
   const auto queue = links_.queue(answer.tag);
   if (answer.read) {
-    if (!queue) return;
+    if (!queue) return nullptr;
     Result<void> result;
     if (failed) result = make_error(Errc::io, answer.error);
     queue->on_page_read(answer.page, std::move(answer.block), std::move(result));
-  } else if (queue) {
-    queue->on_page_written(answer.page, !failed);
-  } else {
-    scratch_->release(answer.page, answer.bytes);
+    return nullptr;
   }
+  if (queue)
+    queue->on_page_written(answer.page, !failed);
+  else
+    scratch_->release(answer.page, answer.bytes);
+  return queue;
 }
 
 }  // namespace warren::server

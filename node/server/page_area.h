@@ -32,7 +32,8 @@ class PageArea final : public broker::QueuePages, public std::enable_shared_from
 
  private:
   explicit PageArea(Links links) : links_(std::move(links)) {}
-  void answer(storage::Scratch::Answer answer);
+  /// The queue that may go on writing, if any.
+  std::shared_ptr<broker::Queue> answer(storage::Scratch::Answer answer);
 
   Links links_;
   std::unique_ptr<storage::Scratch> scratch_;

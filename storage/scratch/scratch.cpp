@@ -306,7 +306,12 @@ Scratch::Answer Scratch::read_one(const Job& job) {
 
 int Scratch::descriptor(std::uint32_t file, bool create, std::string& error) {
   if (const auto found = open_files_.find(file); found != open_files_.end()) return found->second;
-  const int fd = ::open(path(file).c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT | O_EXCL : 0), 0600);
+  const int fd = ::open(path(file).c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
+  constexpr std::size_t kOpenFiles = 32;
+  if (fd >= 0 && open_files_.size() >= kOpenFiles) {
+    ::close(open_files_.begin()->second);  // the oldest is opened again when it is read
+    open_files_.erase(open_files_.begin());
+  }
   if (fd < 0)
     error = fmt::format("cannot open {}: {}", path(file), std::strerror(errno));
   else

@@ -1066,6 +1066,7 @@ def test_QUE_06_a_transient_backlog_waits_on_disc(env):
     for i in range(total):
         ch.publish("", ch.declare("u").queue if i == 0 else "u", b"%06d" % i + b"." * size)
     ch.sync()
+    until(lambda: on_disc() > 1 << 20, "pages again")
     node.kill9()
     node.start()
     eq(on_disc(), 0)

@@ -54,6 +54,10 @@ bool Dispatcher::over_length(std::uint64_t extra_count, std::uint64_t extra_byte
   const auto above = [](std::uint64_t value, const std::optional<std::int64_t>& limit) {
     return limit && *limit >= 0 && value > static_cast<std::uint64_t>(*limit);
   };
+  if (keeps_dead_letters()) {  // they are in nobody's hands yet (QUE-14)
+    extra_count += dying_.size();
+    extra_bytes += dying_bytes_;
+  }
   return above(ready_.count() + extra_count, settings_->max_length) ||
          above(ready_bytes_ + extra_bytes, settings_->max_length_bytes);
 }
@@ -101,8 +105,8 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
   if (keeps_dead_letters()) {
     Held held = held_of(m, head.first, head.level);
     held.logged = run.logged();
-    dying_.emplace(head.first, Dying{held, reason});
-    return;
+    held.persistent = persistent;
+    return keep_dying(held, reason);
   }
   if (persistent) persistent_.sub(1, body);
   count_death(reason);
@@ -115,15 +119,11 @@ void Dispatcher::bury_head(const ReadyIndex::Head& head, const Run& run, const C
 
 void Dispatcher::bury(const Held& held, DeathReason reason) {
   const Position p = held.position;
-  if (keeps_dead_letters()) {
-    dying_.emplace(p, Dying{held, reason});
-    wants_pump_ = true;
-    return;
-  }
+  if (keeps_dead_letters()) return keep_dying(held, reason);
   if (settings_->dead_letter_exchange) {
     const Run* run = ledger_.open(side_, p);
     if (run == nullptr) {
-      dying_.emplace(p, Dying{held, reason});
+      keep_dying(held, reason);
       waits_ = true;
       return;
     }
@@ -141,25 +141,53 @@ void Dispatcher::buried(const Dying& dying) {
   ledger_.remove(dying.held.position, dying.held.body_bytes);
 }
 
-/// At-least-once: a window of the oldest is under way; who fails is tried again, and holds its place.
+void Dispatcher::keep_dying(const Held& held, DeathReason reason) {
+  dying_bytes_ += held.body_bytes;
+  dying_.emplace(Position{held.position}, Dying{held, reason});
+  if (!keeps_dead_letters()) return;
+  unsent_.insert(held.position);
+  wants_pump_ = true;
+}
+
+void Dispatcher::settings_changed() {
+  wants_pump_ = true;
+  unsent_.clear();
+  unsent_later_.clear();
+  if (!keeps_dead_letters()) return;
+  for (const auto& [p, dying] : dying_)
+    if (!dying.asked) unsent_.insert(p);
+}
+
+std::map<Position, Dispatcher::Dying>::iterator Dispatcher::forget_dying(std::map<Position, Dying>::iterator it) {
+  dying_bytes_ -= it->second.held.body_bytes;
+  asked_ -= it->second.asked;
+  return dying_.erase(it);
+}
+
+/// At-least-once: a window is under way, oldest first; who fails makes room for others meanwhile.
 void Dispatcher::bury_kept() {
-  std::uint32_t n = 0;
-  for (auto it = dying_.begin(); it != dying_.end() && n < kDeadLetterWindow; ++it, ++n) {
-    auto& [p, dying] = *it;
-    if (dying.asked) continue;
-    if (dying.again_at > now_steady_) {
-      dead_letter_at_ = std::min(dead_letter_at_, dying.again_at);
-      continue;
-    }
-    const Run* run = ledger_.open(side_, p);
-    if (run == nullptr) {
+  for (; !unsent_later_.empty() && unsent_later_.begin()->first <= now_steady_;
+       unsent_later_.erase(unsent_later_.begin()))
+    if (dying_.contains(unsent_later_.begin()->second)) unsent_.insert(unsent_later_.begin()->second);
+  std::uint32_t waiting = 0;  // for their bodies
+  for (auto at = unsent_.begin(); at != unsent_.end() && asked_ + waiting < kDeadLetterWindow;) {
+    const auto it = dying_.find(*at);
+    const Run* run = it == dying_.end() || it->second.asked ? nullptr : ledger_.open(side_, *at);
+    if (it != dying_.end() && !it->second.asked && run == nullptr) {
       waits_ = true;
+      ++waiting;
+      ++at;
       continue;
     }
+    at = unsent_.erase(at);
+    if (run == nullptr) continue;
+    Dying& dying = it->second;
     const BlockRef block = run->block;
     const MessageView m(block->data() + run->base + side_.offset);
     dying.asked = true;
-    host_.dead_letter_kept(queue_, {0, p, m, &block, true, ledger_.failures(p)}, dying.reason, dying.failed);
+    ++asked_;
+    host_.dead_letter_kept(queue_, {0, it->first, m, &block, true, ledger_.failures(it->first)}, dying.reason,
+                           dying.failed_times != 0);
   }
 }
 
@@ -169,17 +197,20 @@ void Dispatcher::on_dead_letter(Position p, bool accepted) {
   wants_pump_ = true;
   if (accepted) {
     const Dying dying = it->second;
-    dying_.erase(it);
+    forget_dying(it);
     return buried(dying);
   }
-  it->second.asked = false;
-  it->second.failed = true;
-  it->second.again_at = host_.steady_ms() + kDeadLetterRetry;
+  Dying& dying = it->second;
+  dying.asked = false;
+  --asked_;
+  constexpr std::uint8_t kDoublings = 6;
+  unsent_later_.emplace(host_.steady_ms() + (kDeadLetterRetry << std::min(dying.failed_times, kDoublings)), p);
+  if (dying.failed_times < kDoublings) ++dying.failed_times;
 }
 
 void Dispatcher::bury_waiting() {
   std::uint32_t looked = 0;
-  for (auto it = dying_.begin(); it != dying_.end();) {
+  for (auto it = dying_.begin(); it != dying_.end() && buried_ < kBuryPerPump;) {
     if (++looked > ledger_.options().read_ahead_entries) break;
     if (it->second.asked) {  // the policy changed meanwhile
       ++it;
@@ -191,8 +222,9 @@ void Dispatcher::bury_waiting() {
       continue;
     }
     const Dying dying = it->second;
-    it = dying_.erase(it);
+    it = forget_dying(it);
     bury(dying.held, dying.reason);
+    ++buried_;
     looked = 0;
   }
 }

@@ -243,7 +243,6 @@ bool Dispatcher::pump() {
   now_steady_ = host_.steady_ms();
   if (ledger_.failed()) return false;
   bool bound = false;
-  dead_letter_at_ = kNever;
   if (!dying_.empty()) keeps_dead_letters() ? bury_kept() : bury_waiting();
   if (ttl_active()) bound |= expire_heads() == Step::bound;
   if (!gets_.empty()) serve_gets();
@@ -254,7 +253,6 @@ bool Dispatcher::pump() {
   if (ttl_active()) {
     bound |= expire_heads() == Step::bound;
     if (ready_.empty() && unacked_.count == 0 && dying_.empty()) ledger_.no_expiration();
-    if (buried_ != 0 && keeps_dead_letters()) bury_kept();
   }
   bound |= buried_ >= kBuryPerPump;
   if (bound) wants_pump_ = true;
@@ -419,13 +417,13 @@ std::uint64_t Dispatcher::purge() {
   std::vector<Range> ranges;
   ready_.each([&](unsigned, const Range& r, bool) { ranges.push_back(r); });
   const std::uint64_t removed = ready_.count();
-  std::uint64_t dying_bytes = 0;
-  for (const auto& [position, dying] : dying_)
-    if (dying.held.logged) dying_bytes += dying.held.body_bytes;
+  std::uint64_t dying_logged = 0;
   Tally kept_dying;
-  for (const auto& [position, dying] : dying_)
+  for (const auto& [position, dying] : dying_) {
+    if (dying.held.logged) dying_logged += dying.held.body_bytes;
     if (dying.held.persistent) kept_dying.add(1, dying.held.body_bytes);
-  const std::uint64_t stays = unacked_logged_.bytes + dying_bytes;
+  }
+  const std::uint64_t stays = unacked_logged_.bytes + dying_logged;
   ready_.clear();
   ready_bytes_ = 0;
   ledger_.purge(ranges, ledger_.logged_tally().bytes - stays);

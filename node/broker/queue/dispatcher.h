@@ -11,6 +11,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <set>
 #include <vector>
 
 namespace warren::broker {
@@ -60,6 +61,7 @@ class Dispatcher final : public LiveSource {
   /// True when a pump would find something to do.
   bool wants_pump() const { return wants_pump_; }
   void ask_pump() { wants_pump_ = true; }
+  void settings_changed();
   /// A body that was asked for is here, or more may be delivered.
   void on_progress();
   void on_dead_letter(Position p, bool accepted);
@@ -85,9 +87,8 @@ class Dispatcher final : public LiveSource {
   struct Dying {
     Held held;
     DeathReason reason;
-    bool asked{false};    ///< at-least-once: the host has it and will answer
-    bool failed{false};   ///< an attempt failed
-    Millis again_at{0};   ///< steady; not before
+    bool asked{false};             ///< at-least-once: the host has it and will answer
+    std::uint8_t failed_times{0};  ///< saturates
   };
 
   // dispatcher.cpp
@@ -117,13 +118,15 @@ class Dispatcher final : public LiveSource {
   void bury_waiting();
   void bury_kept();
   void buried(const Dying& dying);
+  void keep_dying(const Held& held, DeathReason reason);
+  std::map<Position, Dying>::iterator forget_dying(std::map<Position, Dying>::iterator it);
   bool keeps_dead_letters() const { return settings_->dead_letter_at_least_once; }
   std::vector<RecordRef> admit(PublishBatch& batch, std::span<const RecordRef> records);
 
   static constexpr Millis kNever = INT64_MAX;
   static constexpr std::uint32_t kBuryPerPump = 4096;  ///< dropped in one turn; then others run
   static constexpr std::uint32_t kDeadLetterWindow = 32;   ///< kept and sent, not answered
-  static constexpr Millis kDeadLetterRetry = 1'000;
+  static constexpr Millis kDeadLetterRetry = 1'000;        ///< doubled each time, up to 64 s
 
   const metadata::QueueDef& def_;
   const KeptSettings& settings_;
@@ -144,6 +147,10 @@ class Dispatcher final : public LiveSource {
   std::map<HolderId, Holder> holders_;
   std::list<PendingGet> gets_;
   std::map<Position, Dying> dying_;  ///< to be dead-lettered once their bodies are read, or kept until then
+  std::set<Position> unsent_;                       ///< of dying_, at-least-once: to be sent now
+  std::multimap<Millis, Position> unsent_later_;    ///< the same, steady time: not before
+  std::uint32_t asked_{0};                          ///< of dying_: under way
+  std::uint64_t dying_bytes_{0};
 
   std::uint64_t ready_bytes_{0};
   Tally unacked_;
@@ -155,7 +162,6 @@ class Dispatcher final : public LiveSource {
   Millis now_wall_{0};       ///< of this turn
   Millis now_steady_{0};
   Millis head_expiry_{kNever};
-  Millis dead_letter_at_{kNever};  ///< steady; the next attempt of one that failed
   Millis last_used_;         ///< steady
   std::uint32_t buried_{0};  ///< in this turn
 };

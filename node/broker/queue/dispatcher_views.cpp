@@ -15,7 +15,7 @@ Millis Dispatcher::next_timer() {
     at = now + std::max<Millis>(0, head_expiry_ - host_.wall_ms());
   if (settings_->expires_ms && consumers_.empty())
     at = std::min(at, last_used_ + *settings_->expires_ms);
-  at = std::min(at, dead_letter_at_);
+  if (!unsent_later_.empty() && keeps_dead_letters()) at = std::min(at, unsent_later_.begin()->first);
   return at == kNever ? 0 : std::max<Millis>(at, 1);
 }
 
@@ -44,8 +44,7 @@ void Dispatcher::fill(QueueStats& stats) {
   stats.ready = ready_.count();
   stats.unacked = unacked_.count + dying_.size();
   stats.ready_bytes = ready_bytes_;
-  stats.unacked_bytes = unacked_.bytes;
-  for (const auto& [position, dying] : dying_) stats.unacked_bytes += dying.held.body_bytes;
+  stats.unacked_bytes = unacked_.bytes + dying_bytes_;
   stats.persistent = persistent_.count;
   stats.persistent_bytes = persistent_.bytes;
   const std::uint64_t ram = ledger_.resident_messages();
@@ -69,7 +68,8 @@ void Dispatcher::fill(QueueStats& stats) {
           timestamp_property(MessageView(run->block->data() + run->base + cursor.offset).props());
     }
   }
-  stats.memory_bytes = sizeof *this + ready_.memory_bytes() + ledger_.memory_bytes();
+  constexpr std::size_t kDyingNodes = sizeof(Dying) + 2 * sizeof(Position) + 10 * sizeof(void*);  // in two trees
+  stats.memory_bytes = sizeof *this + ready_.memory_bytes() + ledger_.memory_bytes() + dying_.size() * kDyingNodes;
   for (const auto& [id, holder] : holders_)
     stats.memory_bytes += sizeof holder + holder.held.memory_bytes();
 }

@@ -297,7 +297,7 @@ void Ledger::end_turn(LiveSource& live, std::uint64_t reader_run) {
   trim(reader_run);
   if (runs_.wants_compaction()) {
     std::uint64_t* const marks[] = {pager_.boundary_mark(), pager_.trimmed_mark(),
-                                    pager_.behind_mark(), pager_.paged_out_mark(), &hint_};
+                                    pager_.behind_mark(), pager_.paged_out_mark(), pager_.paged_behind_mark(), &hint_};
     runs_.compact(marks);
   }
   if (log_bytes_ >= options_.checkpoint_bytes) checkpoint(live);

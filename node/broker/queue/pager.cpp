@@ -22,6 +22,7 @@ void Pager::added(std::uint64_t run_id) {
 void Pager::removed(Run& run, std::uint64_t n, bool last) {
   if (last && run.paged != 0) {
     pages_->release(run.index, run.bytes);
+    if (run.block) --paged_here_;
     run.paged = run.reading = 0;  // a read under way finds nobody
     run.index = 0;
   }
@@ -34,6 +35,7 @@ void Pager::removed(Run& run, std::uint64_t n, bool last) {
 }
 
 void Pager::keep(Run& run, BlockRef block) {
+  paged_here_ += run.paged;
   run.block = std::move(block);
   resident_bytes_ += run.bytes;
   resident_messages_ += run.live;
@@ -45,6 +47,7 @@ void Pager::evict(Run& run) {
   resident_bytes_ -= run.bytes;
   resident_messages_ -= run.live;
   budget_.sub(run.bytes);
+  paged_here_ -= run.paged;
   run.block.reset();
   if (run.extra) {
     run.extra->offsets = {};  // of a block that goes; the stored copy is back to back
@@ -61,9 +64,10 @@ void Pager::trim(LogIndex durable, std::uint64_t reader) {
       if (run.logged() && run.index > durable) break;
       if (run.live != 0 && can_leave(run, durable)) evict(run);
     }
-    if (wants_whole_runs()) page_out();
   }
-  if (!full()) return;
+  if (wants_whole_runs()) page_out(reader);
+  // Without a log only what is in a page may go: else this would look at every unsettled message in vain.
+  if (!full() || (log_ == nullptr && paged_here_ == 0)) return;
   behind_ = std::max(behind_, runs_.front_id());
   const std::uint64_t stop = std::min(reader, runs_.end_id());
   if (behind_ >= stop) behind_ = runs_.front_id();  // what came back since may go again
@@ -73,19 +77,29 @@ void Pager::trim(LogIndex durable, std::uint64_t reader) {
   }
 }
 
-void Pager::page_out() {
+/// From the end of the backlog; then what consumers hold.
+void Pager::page_out(std::uint64_t reader) {
   if (resident_bytes_ <= options_.resident_bytes_min) return;
-  paged_out_ = std::max({paged_out_, boundary_, runs_.front_id()});
-  for (; paged_out_ < runs_.end_id(); ++paged_out_) {
-    Run& run = runs_.at(paged_out_);
-    if (run.live == 0 || run.index != 0 || run.paging != 0 || run.sparse != 0 ||
-        run.bytes == Run::kMaxBytes)
-      continue;
-    if (!pages_->has_room()) return;
-    const PageId page = pages_->write(queue_, {run.block->data() + run.base, run.bytes}, run.block);
-    run.paging = 1;
-    writing_.push_back({page, paged_out_, run.first, run.bytes});
+  if (boundary_ != kNone) {
+    paged_out_ = std::max({paged_out_, boundary_, runs_.front_id()});
+    for (; paged_out_ < runs_.end_id(); ++paged_out_)
+      if (!page_one(paged_out_)) return;
   }
+  paged_behind_ = std::max(paged_behind_, runs_.front_id());
+  for (const std::uint64_t stop = std::min({reader, boundary_, runs_.end_id()}); paged_behind_ < stop; ++paged_behind_)
+    if (!page_one(paged_behind_)) return;
+}
+
+/// False when there is no room now.
+bool Pager::page_one(std::uint64_t run_id) {
+  Run& run = runs_.at(run_id);
+  if (run.live == 0 || run.index != 0 || run.paging != 0 || run.sparse != 0 || run.bytes == Run::kMaxBytes)
+    return true;
+  if (!pages_->has_room()) return false;
+  const PageId page = pages_->write(queue_, {run.block->data() + run.base, run.bytes}, run.block);
+  run.paging = 1;
+  writing_.push_back({page, run_id, run.first, run.bytes});
+  return true;
 }
 
 void Pager::page_written(PageId page, bool success) {
@@ -98,10 +112,12 @@ void Pager::page_written(PageId page, bool success) {
   run->paging = 0;
   if (!success) {
     paged_out_ = std::min(paged_out_, id);  // once more when there is room
+    paged_behind_ = std::min(paged_behind_, id);
     return pages_->release(page, written.bytes);
   }
   run->paged = 1;
   run->index = page;
+  ++paged_here_;
   if (boundary_ != kNone && id >= boundary_) evict(*run);
 }
 
@@ -194,11 +210,13 @@ bool Pager::page_arrived(PageId page, BlockRef block, bool* damaged) {
 void Pager::check_invariants() const {
   std::size_t bytes = 0;
   std::uint64_t messages = 0, reading = 0, writing = 0;
+  std::size_t paged_here = 0;
   for (std::uint64_t id = runs_.front_id(); id < runs_.end_id(); ++id) {
     const Run& run = runs_.at(id);
     if (run.block) {
       bytes += run.bytes;
       messages += run.live;
+      paged_here += run.paged;
     }
     if (run.reading) {
       ++reading;
@@ -212,6 +230,7 @@ void Pager::check_invariants() const {
     }
   }
   WARREN_ASSERT(bytes == resident_bytes_ && messages == resident_messages_);
+  WARREN_ASSERT(paged_here == paged_here_);
   WARREN_ASSERT(reading <= reading_.size() && writing <= writing_.size());
 }
 

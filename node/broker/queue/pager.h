@@ -49,13 +49,14 @@ class Pager {
   }
   /// Nothing of what is in the table has to stay in memory.
   void start_cold() {
-    if (!runs_.empty()) boundary_ = trimmed_ = runs_.front_id();
+    if (!runs_.empty()) boundary_ = trimmed_ = paged_out_ = runs_.front_id();
   }
 
   std::uint64_t* boundary_mark() { return &boundary_; }
   std::uint64_t* trimmed_mark() { return &trimmed_; }
   std::uint64_t* behind_mark() { return &behind_; }
   std::uint64_t* paged_out_mark() { return &paged_out_; }
+  std::uint64_t* paged_behind_mark() { return &paged_behind_; }
   std::size_t resident_bytes() const { return resident_bytes_; }
   std::uint64_t resident_messages() const { return resident_messages_; }
   bool reading() const { return !reading_.empty(); }
@@ -73,7 +74,8 @@ class Pager {
   static bool can_leave(const Run& run, LogIndex durable) {
     return run.paged != 0 || (run.index != 0 && run.index <= durable);
   }
-  void page_out();
+  void page_out(std::uint64_t reader);
+  bool page_one(std::uint64_t run_id);
   Run* take_reading(LogIndex index, bool paged);
 
   RunTable& runs_;
@@ -89,6 +91,8 @@ class Pager {
   std::uint64_t trimmed_{0};       ///< below it, from the boundary on, nothing durable has a block
   std::uint64_t behind_{0};        ///< below it, runs already delivered gave up their blocks
   std::uint64_t paged_out_{0};     ///< below it, from the boundary on, all is in pages or on its way
+  std::uint64_t paged_behind_{0};  ///< the same of what is delivered and below the boundary
+  std::size_t paged_here_{0};      ///< runs in a page that have a block too
   struct Reading {
     LogIndex index;  ///< or a page
     bool paged;

@@ -156,6 +156,9 @@ void Queue::on_page_read(PageId page, BlockRef block, Result<void> result) {
 
 void Queue::on_page_written(PageId page, bool success) {
   ledger_.on_page_written(page, success);
+}
+
+void Queue::trim() {
   if (!deleted_) ledger_.trim(dispatcher_.reader_run());
 }
 
@@ -175,7 +178,7 @@ void Queue::apply_settings(QueueSettings settings) {
   settings.max_priority = settings_->max_priority;
   settings.single_active = settings_->single_active;
   settings_ = KeptSettings(std::move(settings));
-  dispatcher_.ask_pump();
+  dispatcher_.settings_changed();
   after();
 }
 

@@ -67,6 +67,8 @@ class Queue final : public QueueEndpoint {
   /// Answers QueuePages::write, in order; also of a queue that is deleted. Without success the
   /// bytes stay in memory.
   void on_page_written(PageId page, bool success);
+  /// Gives up bodies beyond the budget, also while nothing else happens here.
+  void trim();
   /// Answers QueueHost::dead_letter_kept: all who got the message have it, or it has to be sent again.
   void on_dead_letter(Position position, bool accepted);
   /// The policy changed. max_priority and single_active are fixed with the queue.

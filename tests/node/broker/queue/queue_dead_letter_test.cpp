@@ -114,6 +114,61 @@ TEST_F(QueueDeadLetters, DLX08_AWindowIsUnderWay) {
   EXPECT_EQ(unacked(), 0u);
 }
 
+TEST_F(QueueDeadLetters, DLX08_WhoFailsDoesNotHoldUpOthers) {
+  make_kept(100);
+  publish_numbered(0, 100);
+  run();
+  advance(100);
+  ASSERT_EQ(host_.kept.size(), 32u);
+  answer(false);  // the oldest cannot go now
+  ASSERT_EQ(host_.kept.size(), 32u);
+  EXPECT_EQ(host_.kept.front().body, "32");
+  answer(true);
+  answer(true);
+  answer(true);
+  EXPECT_EQ(unacked(), 32u);
+  queue_->check_invariants();
+  advance(1'000);
+  EXPECT_EQ(host_.kept.size(), 32u);
+  answer(true);
+  EXPECT_EQ(unacked(), 0u);
+}
+
+TEST_F(QueueDeadLetters, QUE14_KeptOnesCountTowardsTheLimit) {
+  make_kept();
+  QueueSettings s = settings_;
+  s.max_length = 2;
+  queue_->apply_settings(s);
+  publish({"a", "b"});
+  FakeSink& sink = consume(1);
+  run();
+  queue_->unsubscribe(1);
+  reject_all(sink);
+  run();
+  publish({{"c"}}, 7);
+  EXPECT_EQ(publisher_.rejected[7], (std::vector<std::uint32_t>{0}));
+  answer(true);
+  publish({{"d"}}, 8);
+  EXPECT_TRUE(publisher_.rejected[8].empty());
+}
+
+TEST_F(QueueDeadLetters, QUE21_APolicyMayBeginIt) {
+  make_kept();
+  QueueSettings off = settings_, on = settings_;
+  off.dead_letter_at_least_once = false;
+  queue_->apply_settings(off);
+  options_.resident_bytes_max = options_.resident_bytes_min = 0;
+  publish({"a"});
+  FakeSink& sink = consume(1);
+  run();
+  log_->reads.clear();
+  reject_all(sink);  // its body may have to be read first
+  queue_->apply_settings(on);
+  run();
+  run();
+  EXPECT_EQ(host_.kept.size() + host_.dead.size(), 1u);
+}
+
 TEST_F(QueueDeadLetters, QUE21_APolicyMayEndIt) {
   make_kept();
   publish({"a", "b"});
@@ -139,9 +194,11 @@ TEST_F(QueueDeadLetters, DeletedMeanwhile) {
   run();
   reject_all(sink);
   run();
+  const Position position = host_.kept.at(0).position;
   queue_->on_deleted();
-  answer(true);
-  EXPECT_TRUE(host_.kept.empty());
+  queue_->on_dead_letter(position, false);
+  advance(60'000);
+  EXPECT_EQ(host_.kept.size(), 1u) << "not sent again";
 }
 
 }  // namespace
