@@ -141,6 +141,7 @@ std::string encode(const LocalState& state) {
                                       {"wipe", state.wipe},
                                       {"synced", state.synced},
                                       {"joining_as", to_hex(state.joining_as)},
+                                      {"joining_cluster", to_hex(state.joining_cluster)},
                                       {"force_boot", state.force_boot},
                                       {"forget", std::move(forget)},
                                       {"taking_over", state.taking_over},
@@ -162,12 +163,15 @@ Result<LocalState> decode(std::string_view text) {
                                                      "newer release", format->get_int64()));
   LocalState state;
   const auto node_id = id_of(*from, "node_id"), cluster_id = id_of(*from, "cluster_id"),
-             joining = id_of(*from, "joining_as");
+             joining = id_of(*from, "joining_as"),
+             // Files of before do not have it.
+             joining_cluster = from->contains("joining_cluster") ? id_of(*from, "joining_cluster") : std::string();
   if (!node_id || node_id->empty()) return damaged("no valid node_id");
-  if (!cluster_id || !joining) return damaged("no valid cluster_id or joining_as");
+  if (!cluster_id || !joining || !joining_cluster) return damaged("no valid cluster_id or joining_as");
   state.node_id = *node_id;
   state.cluster_id = *cluster_id;
   state.joining_as = *joining;
+  state.joining_cluster = *joining_cluster;
   const json::value* incarnation = from->if_contains("incarnation");
   if (incarnation == nullptr || !incarnation->is_int64() || incarnation->get_int64() < 0)
     return damaged("no valid incarnation");

@@ -29,8 +29,10 @@ struct LocalState {
   bool wipe{false};
   /// This node's store holds the metadata group: if it is found missing, it was lost.
   bool synced{false};
-  /// The node id under which a join was begun; asked again with the same one after a crash.
+  /// The node id under which a join was begun, and the cluster that was asked, which may list it by now;
+  /// that one is asked again with the same id after a crash, any other with another.
   std::string joining_as;
+  std::string joining_cluster;
   /// An operator's last resort (recovery.h), for the next start: go on without the others, ...
   bool force_boot{false};
   std::vector<std::string> forget;  ///< ... or without these, by name

@@ -36,6 +36,11 @@ FlagView Operations::own_flags() const {
   return flag_view(release(), env_.self_name(), env_.state().flags);
 }
 
+/// A node of a name that we know may have been reset meanwhile: its word counts only in our cluster.
+bool Operations::runs_here(const PeerAnswer& answer) const {
+  return answer.view && answer.view->app_running && answer.view->cluster_id == env_.state().cluster_id;
+}
+
 void Operations::probe(const std::vector<std::string>& nodes, std::function<void(Views)> done) {
   if (nodes.empty()) return done({});
   struct Round {
@@ -64,6 +69,7 @@ void Operations::probe(const std::vector<std::string>& nodes, std::function<void
 Result<void> Operations::become(LocalState state) {
   state.incarnation = env_.state().incarnation;
   state.joining_as.clear();
+  state.joining_cluster.clear();
   state.wipe = true;
   if (auto put = env_.put_state(state); !put) return put;
   if (auto wiped = env_.wipe_data(); !wiped) return wiped;
@@ -77,19 +83,44 @@ Result<void> Operations::start_anew() {
   return become(std::move(fresh));
 }
 
-/// Asks `target` to take this node in under a new identity, then becomes that.
-void Operations::enter(const std::string& target, bool ram, const std::string& replaces, Done done) {
-  if (env_.state().joining_as.empty()) {
-    LocalState state = env_.state();
-    state.joining_as = env_.new_id();
-    if (auto put = env_.put_state(std::move(state)); !put) return done(put.error());
+/// Writes down under which id this node asks to be let in. An id that another cluster may list already stays
+/// there: a node that is found in two clusters looks as if it had gone on without the first.
+Result<void> Operations::begin_join(const std::string& cluster_id) {
+  if (!env_.state().joining_as.empty() && env_.state().joining_cluster == cluster_id) return {};
+  LocalState state = env_.state();
+  state.joining_as = env_.new_id();
+  state.joining_cluster = cluster_id;
+  return env_.put_state(std::move(state));
+}
+
+/// Who let us in may belong to another cluster than when it was asked first: then our id is spent.
+Result<void> Operations::check_admission(const Admission& admission) {
+  if (admission.cluster_id == env_.state().joining_cluster) {
+    const auto& list = admission.members;
+    const bool listed = std::any_of(list.begin(), list.end(), [&](const auto& member) {
+      return member.node_id == env_.state().joining_as;
+    });
+    if (listed) return {};
+    return make_error(Errc::conflict, "this node was forgotten again before it was told; try again");
   }
+  LocalState state = env_.state();
+  state.joining_as.clear();
+  state.joining_cluster.clear();
+  if (auto put = env_.put_state(std::move(state)); !put) return put;
+  return make_error(Errc::conflict, "the node that was asked was reset meanwhile; try again");
+}
+
+/// Asks `target`, of that cluster, to take this node in under a new identity, then becomes that.
+void Operations::enter(const std::string& target, const std::string& cluster_id, bool ram,
+                       const std::string& replaces, Done done) {
+  if (auto begun = begin_join(cluster_id); !begun) return done(begun.error());
   const JoinRequest request{env_.self_name(), env_.state().joining_as, ram, replaces, own_flags()};
   env_.ask(target, "member_join", to_json(request), options_.command_ms,
            [this, ram, done = std::move(done)](Result<json::value> answer) {
              if (!answer) return done(answer.error());
              auto admission = admission_from_json(*answer);
              if (!admission) return done(admission.error());
+             if (auto same = check_admission(*admission); !same) return done(same.error());
              LocalState state;
              state.node_id = env_.state().joining_as;
              state.cluster_id = admission->cluster_id;
@@ -110,7 +141,7 @@ void Operations::leave(std::function<void(Result<void>)> done) {
   probe(others(), [this, done = std::move(done)](Views answers) {
     std::string through, failures;
     for (const auto& answer : answers) {
-      if (answer.view && answer.view->app_running) {
+      if (runs_here(answer)) {
         const auto& list = answer.view->members;
         const bool listed = std::any_of(list.begin(), list.end(), [&](const auto& member) {
           return member.node_id == env_.state().node_id;
@@ -118,7 +149,9 @@ void Operations::leave(std::function<void(Result<void>)> done) {
         if (!listed) return done({});  // forgotten already
         if (through.empty()) through = answer.name;
       }
-      failures += fmt::format("; {}: {}", answer.name, answer.view ? "its broker is stopped" : answer.failure);
+      failures += fmt::format("; {}: {}", answer.name, !answer.view                 ? answer.failure
+                                                       : answer.view->app_running ? "it is in another cluster"
+                                                                                  : "its broker is stopped");
     }
     if (through.empty())
       return done(make_error(Errc::unavailable, "no_running_cluster_nodes: You cannot leave a cluster if no "
@@ -175,9 +208,9 @@ void Operations::join(const std::string& target, bool ram, Done done) {
              if (!verdict) return done(verdict.error());
              if (*verdict == JoinVerdict::already_member)
                return done(std::string("The node is already a member of this cluster"));
-             leave([this, target, ram, done](Result<void> left) {
+             leave([this, target, cluster = view->cluster_id, ram, done](Result<void> left) {
                if (!left) return done(left.error());
-               enter(target, ram, {}, done);
+               enter(target, cluster, ram, {}, done);
              });
            });
 }
@@ -193,7 +226,7 @@ void Operations::change_type(bool to_ram, Done done) {
     return done(std::string("Node type is already ") + (to_ram ? "ram" : "disc"));
   probe(others(), [this, to_ram, done = std::move(done)](Views answers) {
     for (const auto& answer : answers)
-      if (answer.view && answer.view->app_running) return change_type_through(answer.name, to_ram, done);
+      if (runs_here(answer)) return change_type_through(answer.name, to_ram, done);
     done(make_error(Errc::unavailable, "no_online_cluster_nodes: Could not find any online cluster nodes. If "
                                        "the cluster has changed, you can use the 'update_cluster_nodes' command."));
   });
@@ -202,7 +235,7 @@ void Operations::change_type(bool to_ram, Done done) {
 /// The node comes back as another member of the same name: what it voted is lost with its memory or disc.
 void Operations::change_type_through(const std::string& through, bool to_ram, Done done) {
   const std::string old_id = env_.state().node_id;
-  if (!to_ram) return enter(through, false, old_id, std::move(done));
+  if (!to_ram) return enter(through, env_.state().cluster_id, false, old_id, std::move(done));
   env_.start_quietly([this, through, old_id, done = std::move(done)](Result<void> started) {
     if (!started) return done(started.error());
     const auto queues = env_.queues_with_messages();
@@ -215,16 +248,13 @@ void Operations::change_type_through(const std::string& through, bool to_ram, Do
       return stop(make_error(Errc::conflict, "a RAM node keeps no messages on disc, and these queues hold some "
                                              "here: " + names + ". Consume, move or delete them first."));
     }
-    if (env_.state().joining_as.empty()) {
-      LocalState state = env_.state();
-      state.joining_as = env_.new_id();
-      if (auto put = env_.put_state(std::move(state)); !put) return stop(put.error());
-    }
+    if (auto begun = begin_join(env_.state().cluster_id); !begun) return stop(begun.error());
     const JoinRequest request{env_.self_name(), env_.state().joining_as, true, old_id, own_flags()};
     env_.ask(through, "member_join", to_json(request), options_.command_ms,
              [this, stop, done](Result<json::value> answer) {
                auto admission = answer ? admission_from_json(*answer) : Result<Admission>(answer.error());
                if (!admission) return stop(admission.error());
+               if (auto same = check_admission(*admission); !same) return stop(same.error());
                env_.stop_quietly([this, done, admission = std::move(*admission)] {
                  LocalState state;
                  state.node_id = env_.state().joining_as;
@@ -308,7 +338,10 @@ void Operations::form_step(const std::vector<std::string>& names, bool may_found
     return done(std::string());
   }
   if (step.kind == DiscoveryStep::Kind::wait) return again(step.text);
-  enter(step.target, ram, {}, [=](Result<std::string> entered) {
+  std::string cluster;
+  for (const auto& answer : answers)
+    if (answer.name == step.target && answer.view) cluster = answer.view->cluster_id;
+  enter(step.target, cluster, ram, {}, [=](Result<std::string> entered) {
     if (entered) return done(std::string());
     again("could not join " + step.target + ": " + entered.error().text);
   });
@@ -332,6 +365,21 @@ void Operations::recover(Done done) {
   });
 }
 
+/// The list as a member that runs has it: whoever we knew may have gone, or come back under another id, and
+/// then nobody would ever tell us. Who is not on it may still be counted, and stays until the catalogue is here.
+Result<void> Operations::learn(std::vector<metadata::MemberDef> now) {
+  LocalState state = env_.state();
+  for (auto& member : state.members) {
+    const bool there = std::any_of(now.begin(), now.end(), [&](const auto& other) {
+      return other.id == member.id || other.name == member.name;
+    });
+    if (!there) now.push_back(std::move(member));
+  }
+  state.members = std::move(now);
+  if (state == env_.state()) return {};
+  return env_.put_state(std::move(state));
+}
+
 /// A member of our cluster that runs and knows us settles it. One that runs in another cluster but is, by
 /// its id, the member we know went on without us. A stranger under a member's name says nothing.
 void Operations::check_membership(Done done) {
@@ -339,6 +387,7 @@ void Operations::check_membership(Done done) {
   probe(others(), [this, done = std::move(done)](Views answers) {
     const LocalState& self = env_.state();
     std::string agrees, gone_on, text = "no other member answers";
+    std::vector<metadata::MemberDef> now;
     for (const auto& answer : answers) {
       text += fmt::format("; {}: {}", answer.name, answer.view ? "its broker is stopped" : answer.failure);
       if (!answer.view) continue;
@@ -357,8 +406,12 @@ void Operations::check_membership(Done done) {
       if (!listed) return done(inconsistent(env_.self_name(), answer.name));
       if (auto fit = flags_fit(own_flags(), answer.view->flags); !fit) return done(fit.error());
       agrees = answer.name;
+      now = list;
     }
-    if (!agrees.empty()) return done(agrees);
+    if (!agrees.empty()) {
+      const auto put = learn(std::move(now));
+      return put ? done(agrees) : done(put.error());
+    }
     if (!gone_on.empty()) return done(left_behind(env_.self_name(), gone_on));
     done(make_error(Errc::unavailable, text));
   });

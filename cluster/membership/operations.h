@@ -78,6 +78,7 @@ class Operations {
   /// whether it is needed, and if so makes the state that of a node that goes on alone.
   void recover(Done done);
   /// Asks the reachable members whether this node is still one. Errors: inconsistent_cluster.
+  /// Takes over whom the list names now.
   void check_membership(Done done);
 
   bool busy() const { return busy_; }
@@ -91,7 +92,10 @@ class Operations {
   void probe(const std::vector<std::string>& nodes, std::function<void(Views)> done);
   void leave(std::function<void(Result<void>)> done);
   void leave_as_voter(const std::string& through, std::function<void(Result<void>)> done);
-  void enter(const std::string& target, bool ram, const std::string& replaces, Done done);
+  Result<void> begin_join(const std::string& cluster_id);
+  Result<void> check_admission(const Admission& admission);
+  void enter(const std::string& target, const std::string& cluster_id, bool ram, const std::string& replaces,
+             Done done);
   Result<void> become(LocalState state);
   Result<void> start_anew();
   void change_type_through(const std::string& through, bool to_ram, Done done);
@@ -100,6 +104,8 @@ class Operations {
                  const std::function<void(const std::string&)>& again, const Done& done);
   std::vector<std::string> others() const;
   FlagView own_flags() const;
+  bool runs_here(const PeerAnswer& answer) const;
+  Result<void> learn(std::vector<metadata::MemberDef> now);
 
   OperationsEnv& env_;
   OperationsOptions options_;

@@ -20,12 +20,6 @@ constexpr std::chrono::milliseconds kLeavePoll{50};
 
 }  // namespace
 
-std::vector<metadata::MemberDef> ClusterService::listed(const metadata::Catalogue& catalogue) {
-  std::vector<metadata::MemberDef> out;
-  for (const auto& [id, member] : catalogue.members()) out.push_back(member);
-  return out;
-}
-
 // ---- what was heard of others ------------------------------------------------------------------------
 
 void ClusterService::remember_brief(const std::string& name, json::value brief) {
@@ -78,7 +72,7 @@ bool ClusterService::in_maintenance(std::uint64_t member) const {
 
 std::vector<metadata::MemberDef> ClusterService::members() const {
   const App* app = node_.member_app();
-  if (app != nullptr && !app->broker().catalogue().members().empty()) return listed(app->broker().catalogue());
+  if (app != nullptr && !app->broker().catalogue().members().empty()) return membership::listed(app->broker().catalogue());
   return state().members;
 }
 
@@ -127,7 +121,11 @@ membership::NodeView ClusterService::view() const {
   view.ram = state().ram;
   view.app_running = node_.app() != nullptr;
   view.joining = node_.booting() && !state().founded();
-  view.members = members();
+  // Who is off the list and still counted is no stranger yet: the group needs its vote to go on without it.
+  const App* app = node_.member_app();
+  const bool known = app != nullptr && !app->broker().catalogue().members().empty();
+  view.members = known ? membership::kept_in_touch(state().members, app->broker().catalogue(), counted())
+                       : state().members;
   return view;
 }
 
@@ -146,10 +144,10 @@ void ClusterService::admit(const membership::JoinRequest& request,
     warn("refuses to let " + request.name + " join: " + fit.error().text);
     return done(fit.error());
   }
-  metadata::PutMember put;
-  put.def = {membership::member_number(request.node_id), request.node_id, request.name, request.ram};
-  if (!request.replaces.empty()) put.replaces = membership::member_number(request.replaces);
+  const metadata::PutMember put = membership::entry_of(request);
   const std::uint64_t replaces = put.replaces;
+  if (auto may = membership::may_dismiss(node_.app()->broker().catalogue(), counted(), replaces); !may)
+    return done(may.error());
   std::weak_ptr<char> alive = alive_;
   node_.app()->broker().apply(put, [this, alive, replaces, done = std::move(done)](const Result<void>& result) {
     if (!result) return done(result.error());
@@ -167,9 +165,13 @@ void ClusterService::admit(const membership::JoinRequest& request,
 void ClusterService::dismiss(const std::string& node_id, std::function<void(Result<void>)> done) {
   const std::uint64_t number = membership::member_number(node_id);
   std::weak_ptr<char> alive = alive_;
+  if (auto may = membership::may_dismiss(node_.app()->broker().catalogue(), counted(), number); !may) return done(may);
   node_.app()->broker().apply(
       metadata::RemoveMember{number}, [this, alive, number, done = std::move(done)](const Result<void>& result) {
-        if (!result) return done(result);
+        // Asked a second time it is off the list, but perhaps still counted.
+        if (!result && (alive.expired() || result.error().code != Errc::not_found ||
+                        !counted().config.is_member(raft::NodeId(number))))
+          return done(result);
         if (alive.expired()) return;
         await_removed(raft::NodeId(number),
                       node_.loop().steady_ms() + node_.settings().cluster.metadata_timeout_ms, done);

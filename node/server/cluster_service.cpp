@@ -1,5 +1,6 @@
 #include "node/server/cluster_service.h"
 
+#include "cluster/membership/duties.h"
 #include "cluster/membership/reconcile.h"
 #include "node/server/node.h"
 
@@ -20,8 +21,6 @@ namespace {
 constexpr Millis kSilence = 5'000;
 constexpr std::chrono::milliseconds kTick{50};
 constexpr std::chrono::milliseconds kTickAlone{1'000};
-/// Entries that a learner may lack and still be given a vote: it will have them within a moment.
-constexpr std::uint64_t kCaughtUp = 64;
 
 membership::OperationsOptions operations_options(const config::ClusterSettings& settings) {
   membership::OperationsOptions options;
@@ -129,6 +128,12 @@ void ClusterService::check_then_dial(std::function<void(Result<void>)> done) {
   });
 }
 
+void ClusterService::app_opened() {
+  App* app = node_.member_app();
+  if (app == nullptr || app->group() == nullptr || state().alone() || state().taking_over) return;
+  set_peers(membership::known_at_start(state().members, app->broker().catalogue()));
+}
+
 void ClusterService::app_started() {
   introduce();
   // Asked for while this node waited, and not needed: it must not come true at some later start.
@@ -174,8 +179,18 @@ void ClusterService::members_changed() {
   App* app = node_.member_app();
   if (app == nullptr || app->broker().catalogue().members().empty()) return;
   if (state().taking_over) return;  // those on the list are being left behind
-  set_peers(listed(app->broker().catalogue()));
+  const auto members = membership::kept_in_touch(state().members, app->broker().catalogue(), counted());
+  set_peers(members);
+  lingering_ = members.size() > app->broker().catalogue().members().size();
   remember_members();
+}
+
+membership::Counted ClusterService::counted() const {
+  App* app = node_.member_app();
+  const raft::Core* core =
+      app == nullptr || app->group() == nullptr ? nullptr : app->group()->replica().core(kMetadataGroup);
+  if (core == nullptr) return {};
+  return {core->config(), core->config_pending()};
 }
 
 void ClusterService::set_peers(const std::vector<metadata::MemberDef>& members) {
@@ -188,35 +203,22 @@ void ClusterService::set_peers(const std::vector<metadata::MemberDef>& members) 
 
 /// The state file follows the catalogue, so that the next start knows whom to call.
 void ClusterService::remember_members() {
-  const auto& catalogue = node_.member_app()->broker().catalogue();
-  membership::LocalState now = state();
-  now.members = listed(catalogue);
-  now.synced = !now.ram;
-  now.flags = catalogue.cluster().flags;
-  if (!catalogue.cluster().name.empty()) now.cluster_name = catalogue.cluster().name;
-  const bool still_member = catalogue.find_member(membership::member_number(now.node_id)) != nullptr;
-  if (!still_member || now == state()) return;
-  if (auto put = put_state(std::move(now)); !put)
+  auto now = membership::remembered(state(), node_.member_app()->broker().catalogue(), counted());
+  if (!now) return;
+  if (auto put = put_state(std::move(*now)); !put)
     node_.log().error(LogArea::cluster, "cannot remember the cluster's members: {}", put.error().text);
 }
 
 /// A founder enters itself; a node whose name changed says so. Both only once.
 void ClusterService::introduce() {
   auto& broker = node_.member_app()->broker();
-  const auto& catalogue = broker.catalogue();
   const auto report = [this](const Result<void>& result) {
     if (!result) node_.log().error(LogArea::cluster, "cannot enter this node: {}", result.error().text);
   };
-  if (catalogue.cluster().id.empty()) {
-    const auto& wanted = node_.settings().cluster.name;
-    broker.apply(metadata::PutCluster{{state().cluster_id, wanted.empty() ? self_name() : wanted,
-                                       membership::founding_flags(release())}}, report);
-  }
-  const std::uint64_t self = membership::member_number(state().node_id);
-  const auto* entry = catalogue.find_member(self);
-  const bool founder = entry == nullptr && catalogue.members().empty();
-  if (founder || (entry != nullptr && entry->name != self_name()))
-    broker.apply(metadata::PutMember{{self, state().node_id, self_name(), state().ram}}, report);
+  for (auto& command :
+       membership::introduction(state(), self_name(), node_.settings().cluster.name, membership::founding_flags(release()),
+                                broker.catalogue()))
+    broker.apply(std::move(command), report);
 }
 
 void ClusterService::arm() {
@@ -226,6 +228,7 @@ void ClusterService::arm() {
     node_.loop().refresh();
     net_->end_silent();
     reconcile();
+    if (lingering_) members_changed();
     watch_peers();
     ask_briefs();
     tell_role(node_.member_app() != nullptr && node_.member_app()->group() != nullptr && node_.member_app()->group()->leads());
@@ -283,7 +286,7 @@ void ClusterService::reconcile() {
   if (group == nullptr || !group->leads()) return;
   const auto look = [&](raft::NodeId node) {
     const auto lag = group->lag(node);
-    return membership::Reachability{net_->up(node), lag && *lag <= kCaughtUp};
+    return membership::Reachability{net_->up(node), lag && *lag <= membership::kCaughtUp};
   };
   const auto step =
       membership::next_step(app->broker().catalogue().members(), group->config(), group->self(), look);

@@ -4,6 +4,7 @@
 // while this node leads. Owner: the runtime; lives also while the app is stopped.
 
 #include "cluster/membership/briefs.h"
+#include "cluster/membership/duties.h"
 #include "cluster/membership/operations.h"
 #include "cluster/metadata/catalogue.h"
 #include "cluster/transport/peer_caller.h"
@@ -47,6 +48,8 @@ class ClusterService final : public membership::OperationsEnv {
   /// What must be so before the app starts: data of a cluster that was left are wiped, a first start has
   /// founded or joined, a forgotten node stops here (CLU-11); and the streams are being dialled.
   void before_app(std::function<void(Result<void>)> done);
+  /// What the disc holds of the catalogue is read; the start waits for the others.
+  void app_opened();
   /// The catalogue is there: it says who the members are.
   void app_started();
   void app_stopped();
@@ -104,11 +107,11 @@ class ClusterService final : public membership::OperationsEnv {
   void warn(const std::string& text) override;
 
  private:
-  static std::vector<metadata::MemberDef> listed(const metadata::Catalogue& catalogue);
   membership::PeerSource dns_peers();
   void set_peers(const std::vector<metadata::MemberDef>& members);
   void check_then_dial(std::function<void(Result<void>)> done);
   void remember_members();
+  membership::Counted counted() const;
   void introduce();
   void leave_behind();
   void forget_asked();
@@ -127,6 +130,7 @@ class ClusterService final : public membership::OperationsEnv {
   boost::asio::steady_timer timer_;
   RoleHooks hooks_;
   bool ticking_{false};
+  bool lingering_{false};  ///< streams stand to who is off the list and still counted
   struct Absence {
     Millis since{0};
     bool given_up{false};      // told to the pipes

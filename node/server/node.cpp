@@ -276,6 +276,7 @@ void Node::launch(StartMode mode) {
       app_started(result);
     });
   });
+  if (!app_running_) cluster_->app_opened();
 }
 
 void Node::app_started(const Result<void>& result) {

@@ -19,12 +19,18 @@
 
 namespace warren::simulation {
 
+enum class Scene {
+  cluster,  ///< groups on machines that are there from the start (this file)
+  members,  ///< hosts that become a cluster, and leave it (members.h)
+};
+
 struct RunOptions {
   std::uint64_t seed{1};
   Millis chaos_ms{20'000};
   Millis settle_ms{15'000};  ///< bound within which everything must work again
   bool tracing{false};
   StoreKind store{StoreKind::rows};
+  Scene scene{Scene::cluster};
   std::vector<Fault> plan;  ///< filled in by plan_for
 };
 std::vector<Fault> plan_for(std::uint64_t seed, Millis chaos_ms);
@@ -37,6 +43,8 @@ struct RunResult {
   std::uint64_t acks{0}, reads{0}, elections{0}, restores{0}, commits{0};
   /// Of the catalogue: changes answered, refused for certain, lost from sight; answers held by the fence.
   std::uint64_t changes{0}, refusals{0}, lost{0}, fenced{0};
+  /// Of the members: operations that were done, those that were refused, wipes that a crash had interrupted.
+  std::uint64_t joined{0}, left{0}, forgotten{0}, changed_type{0}, refused{0}, resumed{0};
   std::deque<std::string> trace;
 };
 /// One run from start to end. The same options give the same result, step for step.

@@ -106,7 +106,7 @@ Command MetadataNode::random_other() {
     case 11: return DeletePolicy{vhost, pick(prng, "p", 2), prng.chance(1, 3)};
     case 12: return PutParameter{ParameterDef{prng.chance(1, 2) ? vhost : "", "c", pick(prng, "x", 2),
                                               std::to_string(prng.below(9))}};
-    case 13: return random_operation();
+    case 13: return group_.real_members ? Command(DeleteUser{user}) : random_operation();
     default: return DeleteParameter{vhost, "c", pick(prng, "x", 2)};
   }
 }

@@ -134,6 +134,17 @@ void MetadataNode::boot(const metadata::MemberDef& self, const std::vector<std::
          metadata::Deadline::none);
 }
 
+void MetadataNode::announce(bool alone, std::function<void(Result<void>)> done) {
+  booted_ = true;
+  change({metadata::DropTransient{self_.value, alone}},
+         [done = std::move(done)](const Results& results) { done(results.front()); }, metadata::Deadline::none);
+}
+
+void MetadataNode::serve(const std::vector<NodeId>& members) {
+  serves_ = true;
+  fence_.serve(members);
+}
+
 void MetadataNode::stop() {
   stopped_ = true;
   serves_ = false;
@@ -300,6 +311,7 @@ void MetadataNode::tick() {
 // ---- what follows from changes ---------------------------------------------------------------------
 
 void MetadataNode::on_effect(const metadata::Effect& effect) {
+  if (std::holds_alternative<metadata::MembersChanged>(effect)) members_changed_ = true;
   if (const auto* put = std::get_if<metadata::QueuePut>(&effect)) {
     const metadata::QueueDef& def = put->def;
     if (!def.exclusive || def.home != self_.value) return;

@@ -25,6 +25,7 @@ struct MetadataGroup {
   MetadataTruth truth;
   metadata::ProposerOptions proposer;  ///< self and incarnation are filled in
   Millis patience_ms{3'000};
+  bool real_members{false};  ///< the list is that of the nodes there are: clients leave it alone
   Index answered_upto{0};  ///< the newest change whose caller was told
   std::uint64_t lost_answers{0}, refusals{0}, answers{0}, fenced{0};
 };
@@ -48,6 +49,17 @@ class MetadataNode final : private metadata::ProposerLink, private metadata::Fen
   /// The first things that a node proposes; then it serves. `members`: who is told. Again: nothing.
   void boot(const metadata::MemberDef& self, const std::vector<std::uint64_t>& former,
             std::function<std::vector<NodeId>()> members);
+
+  // ---- where members come and go, who is told what follows from the list (members_host.cpp)
+  void announce(bool alone, std::function<void(Result<void>)> done);
+  void serve(const std::vector<NodeId>& members);
+  void apply(const std::vector<metadata::Command>& commands,
+             std::function<void(const std::vector<Result<void>>&)> then) {
+    change(commands, std::move(then));
+  }
+  const metadata::Catalogue& catalogue() const { return keeper_.catalogue(); }
+  /// Since it was asked last.
+  bool take_members_changed() { return std::exchange(members_changed_, false); }
 
   /// The app ends in order; callers that wait are told something.
   void stop();
@@ -131,6 +143,7 @@ class MetadataNode final : private metadata::ProposerLink, private metadata::Fen
   bool serves_{false};
   bool stopped_{false};
   bool applying_{false};
+  bool members_changed_{false};
   std::vector<const MetadataTruth::Outcome*> confirmed_;
   std::uint32_t next_part_{1};
   std::size_t open_changes_{0};

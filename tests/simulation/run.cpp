@@ -1,11 +1,27 @@
 // A run from seed to verdict, and shrinking a failing one.
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/members.h"
 
 #include <algorithm>
 
 namespace warren::simulation {
 
 constexpr int kPlanMachines = 5;
+
+namespace {
+
+template <class What>
+void live_through(World& world, What& what, const RunOptions& options) {
+  const Micros begin = world.now();
+  for (const Fault& fault : options.plan) {
+    world.run(begin + fault.at * 1000);
+    what.inject(fault);
+  }
+  world.run(begin + options.chaos_ms * 1000);
+  what.heal_all();
+}
+
+}  // namespace
 
 std::vector<Fault> plan_for(std::uint64_t seed, Millis chaos_ms) {
   return plan_faults(seed, kPlanMachines, chaos_ms);
@@ -18,19 +34,21 @@ RunResult run_once(const RunOptions& options) {
   Checker checker(world);
   Micros begin = world.now();
   try {
-    Cluster cluster(world, checker, options.seed, options.store);
-    for (const Fault& fault : options.plan) {
-      world.run(begin + fault.at * 1000);
-      cluster.inject(fault);
-    }
-    world.run(begin + options.chaos_ms * 1000);
-    cluster.heal_all();
-    cluster.demand_progress(options.settle_ms);
-    if (const MetadataGroup* metadata = cluster.metadata()) {
-      result.changes = metadata->answers;
-      result.refusals = metadata->refusals;
-      result.lost = metadata->lost_answers;
-      result.fenced = metadata->fenced;
+    if (options.scene == Scene::members) {
+      Members members(world, options.seed, options.store);
+      live_through(world, members, options);
+      members.demand(4 * options.settle_ms);
+      members.add_to(result);
+    } else {
+      Cluster cluster(world, checker, options.seed, options.store);
+      live_through(world, cluster, options);
+      cluster.demand_progress(options.settle_ms);
+      if (const MetadataGroup* metadata = cluster.metadata()) {
+        result.changes = metadata->answers;
+        result.refusals = metadata->refusals;
+        result.lost = metadata->lost_answers;
+        result.fenced = metadata->fenced;
+      }
     }
   } catch (const Violation& violation) {
     result.failed = true;
@@ -38,11 +56,11 @@ RunResult run_once(const RunOptions& options) {
   }
   result.simulated_ms = (world.now() - begin) / 1000;
   result.steps = world.steps();
-  result.acks = checker.acks;
+  result.acks += checker.acks;
   result.reads = checker.reads;
-  result.elections = checker.elections;
-  result.restores = checker.restores;
-  result.commits = checker.commits;
+  result.elections += checker.elections;
+  result.restores += checker.restores;
+  result.commits += checker.commits;
   result.trace = std::move(world.lines);
   return result;
 }

@@ -1,6 +1,6 @@
 // warren-simulate: runs seeds, prints what broke, replays with a trace, shrinks.
 // Usage: warren-simulate [--seed N] [--count N] [--step N] [--seconds CPU] [--chaos MS] [--trace] [--shrink]
-//        [--store rows|disc] [--mutant N]
+//        [--store rows|disc] [--members] [--mutant N]
 // With --step 6 all seeds have the same plot.
 
 #include "cluster/raft/mutant.h"
@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
     else if (!std::strcmp(argv[i], "--chaos")) options.chaos_ms = static_cast<warren::Millis>(number());
     else if (!std::strcmp(argv[i], "--trace")) trace = true;
     else if (!std::strcmp(argv[i], "--shrink")) shrinking = true;
+    else if (!std::strcmp(argv[i], "--members")) options.scene = warren::simulation::Scene::members;
     else if (!std::strcmp(argv[i], "--store")) {
       std::string kind = i + 1 < argc ? argv[++i] : "";
       if (kind != "disc" && kind != "rows") return std::fprintf(stderr, "--store rows or disc\n"), 2;
@@ -49,6 +50,7 @@ int main(int argc, char** argv) {
   double begin = cpu_seconds();
   std::uint64_t runs = 0, steps = 0, acks = 0, reads = 0, elections = 0, restores = 0, commits = 0;
   std::uint64_t changes = 0, refusals = 0, lost = 0, fenced = 0;
+  std::uint64_t joined = 0, left = 0, forgotten = 0, typed = 0, refused = 0, resumed = 0;
   warren::Millis simulated = 0;
   int failures = 0;
   for (; runs < count && cpu_seconds() - begin < limit && failures < 5; ++runs, seed += step) {
@@ -64,6 +66,8 @@ int main(int argc, char** argv) {
     steps += result.steps, acks += result.acks, reads += result.reads;
     elections += result.elections, restores += result.restores, commits += result.commits;
     changes += result.changes, refusals += result.refusals, lost += result.lost, fenced += result.fenced;
+    joined += result.joined, left += result.left, forgotten += result.forgotten, typed += result.changed_type;
+    refused += result.refused, resumed += result.resumed;
     if (trace) {
       for (const auto& line : result.trace) std::puts(line.c_str());
     }
@@ -80,6 +84,10 @@ int main(int argc, char** argv) {
     }
   }
   double cpu = cpu_seconds() - begin;
+  if (options.scene == warren::simulation::Scene::members) {
+    std::puts(fmt::format("members: joined={} left={} forgotten={} changed_type={} refused={} wipes_resumed={}", joined,
+                          left, forgotten, typed, refused, resumed).c_str());
+  }
   std::printf("catalogue: changes=%llu refused=%llu lost=%llu fenced=%llu\n", static_cast<unsigned long long>(changes),
               static_cast<unsigned long long>(refusals), static_cast<unsigned long long>(lost),
               static_cast<unsigned long long>(fenced));

@@ -85,6 +85,31 @@ TEST(SimulationTest, NoInvariantBreaksUnderRandomFaults) {
   EXPECT_GT(sum.fenced, 0u);
 }
 
+/// Hosts join, leave, are forgotten and change their type meanwhile.
+TEST(SimulationTest, MembersComeAndGoWithoutLosingTheirCluster) {
+  RunResult sum;
+  double begin = cpu_seconds();
+  std::uint64_t runs = 0;
+  for (std::uint64_t seed = 1; cpu_seconds() - begin < (long_run() ? 120 : 8); ++seed, ++runs) {
+    RunOptions options;
+    options.seed = seed;
+    options.scene = Scene::members;
+    options.plan = plan_for(seed, options.chaos_ms);
+    RunResult result = run_once(options);
+    ASSERT_FALSE(result.failed) << story(options, result) << " --members";
+    sum.simulated_ms += result.simulated_ms;
+    sum.joined += result.joined, sum.left += result.left, sum.forgotten += result.forgotten;
+    sum.changed_type += result.changed_type, sum.resumed += result.resumed;
+  }
+  fmt::print("members: runs={} simulated_hours={:.1f} joined={} left={} forgotten={} changed_type={} wipes_resumed={}\n",
+             runs, static_cast<double>(sum.simulated_ms) / 3.6e6, sum.joined, sum.left, sum.forgotten,
+             sum.changed_type, sum.resumed);
+  EXPECT_GT(sum.joined, 0u);
+  EXPECT_GT(sum.left, 0u);
+  EXPECT_GT(sum.forgotten, 0u);
+  EXPECT_GT(sum.changed_type, 0u);
+}
+
 /// The same over the shipped store, on real files that lose what was not synced.
 TEST(SimulationTest, NoInvariantBreaksOverTheShippedStore) {
   using Wall = std::chrono::steady_clock;

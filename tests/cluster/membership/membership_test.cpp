@@ -78,6 +78,7 @@ TEST(StateFileTest, GivesBackWhatWasWritten) {
   LocalState wanted = state(1, {member(1), member(2, true)});
   wanted.wipe = true;
   wanted.joining_as = id_of(9);
+  wanted.joining_cluster = id_of(8);
   ASSERT_TRUE(file.write(wanted));
   auto read = file.read();
   ASSERT_TRUE(read);

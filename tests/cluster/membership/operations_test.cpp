@@ -286,6 +286,58 @@ TEST_F(OperationsTest, CLU_07_ChangeOfTypeIsANewMemberOfTheSameName) {
   EXPECT_EQ(names(one), (std::set<std::string>{"rabbit@n1", "rabbit@n2 ram"}));
 }
 
+/// An id that one cluster may list already is not shown to another: it would look as if the node had gone on
+/// without the first.
+TEST_F(OperationsTest, CLU_05_AJoinElsewhereIsUnderAnotherId) {
+  auto& one = single("rabbit@n1");
+  auto& two = single("rabbit@n2");
+  auto& three = single("rabbit@n3");
+  world.lose_answers = true;
+  join(three, "rabbit@n1");
+  EXPECT_EQ(outcome.error().code, Errc::timeout);
+  const std::string spent = three.disc.joining_as;
+  EXPECT_EQ(three.disc.joining_cluster, one.disc.cluster_id);
+  world.lose_answers = false;
+  join(three, "rabbit@n2");
+  ASSERT_TRUE(outcome) << outcome.error().text;
+  EXPECT_EQ(three.disc.cluster_id, two.disc.cluster_id);
+  EXPECT_NE(three.disc.node_id, spent);
+}
+
+/// Who knows us only by name may have been reset, and run in a cluster of its own.
+TEST_F(OperationsTest, CLU_08_TheWordOfANodeInAnotherClusterDoesNotCount) {
+  auto& one = single("rabbit@n1");
+  auto& two = single("rabbit@n2");
+  auto& three = single("rabbit@n3");
+  join(two, "rabbit@n1");
+  join(three, "rabbit@n1", true);
+  const LocalState before = three.disc;
+  one.disc.cluster_id = two.disc.cluster_id = world.fresh_id();
+  one.disc.members = {{member_number(one.disc.node_id), one.disc.node_id, "rabbit@n1", false}};
+  world.started(one);
+  three.app = false;
+  three.operations.reset(false, keep());
+  world.run();
+  EXPECT_EQ(identifier(), "no_running_cluster_nodes");
+  three.operations.change_type(false, keep());
+  world.run();
+  EXPECT_EQ(identifier(), "no_online_cluster_nodes");
+  EXPECT_EQ(three.disc.node_id, before.node_id);
+}
+
+TEST_F(OperationsTest, CLU_11_AStartLearnsWhoTheMembersAreNow) {
+  auto& one = single("rabbit@n1");
+  auto& two = single("rabbit@n2");
+  join(two, "rabbit@n1");
+  auto& list = world.lists[one.disc.cluster_id];
+  const std::string fresh = world.fresh_id();
+  list.push_back({member_number(fresh), fresh, "rabbit@n9", false});
+  two.operations.check_membership(keep());
+  world.run();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(two.disc.members, list);
+}
+
 TEST_F(OperationsTest, CLU_11_AForgottenNodeIsToldSo) {
   auto& one = single("rabbit@n1");
   auto& two = single("rabbit@n2");
