@@ -122,7 +122,8 @@ void PeerLink::dial_now() {
   alarm_.reset();
   ++timer_;
   DialRequest request;
-  request.node_name = called_.empty() ? peer_.node_name : called_;
+  request.node_name = called_.empty() || !by_called_ ? peer_.node_name : called_;
+  dialled_ = request.node_name;
   request.node_id = peer_.node_id;
   if (request.node_name == peer_.node_name) request.host = peer_.host;
   request.port = port_;
@@ -180,7 +181,9 @@ void PeerLink::on_dialled(Result<std::shared_ptr<Session>> outcome) {
   dialling_ = false;
   if (closed_) return;
   if (!outcome) {
-    called_.clear();  // it may be back under the name that the cluster knows; if not, it will say so
+    // Next time by its other name: it may be back under the one that the cluster knows, or has said
+    // meanwhile what it is called now.
+    by_called_ = dialled_ != called_;
     refused(outcome.error());
     return dial_later();
   }
@@ -252,6 +255,7 @@ Result<> PeerLink::attach(const std::shared_ptr<InStream>& stream, const v1::Str
   }
   incarnation_ = open.incarnation();
   called_ = name;
+  by_called_ = true;
   if (open.port() > 0 && open.port() <= 65535) port_ = static_cast<std::uint16_t>(open.port());
   in_ = stream;
   reading_ = false;

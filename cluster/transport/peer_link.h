@@ -92,6 +92,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::uint64_t incarnation_{0};
   std::uint64_t out_incarnation_{0};
   std::string called_;     ///< what it called itself last: a renamed or moved node is found by that
+  bool by_called_{true};   ///< the next dial goes to that name, else to the one that the cluster knows
+  std::string dialled_;    ///< the name of the last dial
   std::uint16_t port_{0};  ///< where it was last
   Millis backoff_ms_{0};
   std::unique_ptr<grpc::Alarm> alarm_;
