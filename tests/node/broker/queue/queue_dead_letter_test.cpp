@@ -26,15 +26,18 @@ class QueueDeadLetters : public QueueTest {
     return out;
   }
   void reject_all(FakeSink& sink) { settle(1, sink.positions(), Settle::reject); }
+  void take_and_reject() {
+    FakeSink& sink = consume(1);
+    run();
+    reject_all(sink);
+    run();
+  }
 };
 
 TEST_F(QueueDeadLetters, DLX07_StaysUntilItHasArrived) {
   make_kept();
   publish({"a", "b"});
-  FakeSink& sink = consume(1);
-  run();
-  reject_all(sink);
-  run();
+  take_and_reject();
   EXPECT_EQ(kept_bodies(), (Bodies{"a", "b"}));
   EXPECT_EQ(host_.kept[0].reason, DeathReason::rejected);
   EXPECT_TRUE(host_.dead.empty());
@@ -53,10 +56,7 @@ TEST_F(QueueDeadLetters, DLX07_StaysUntilItHasArrived) {
 TEST_F(QueueDeadLetters, DLX07_IsTriedAgainFromItsPlace) {
   make_kept();
   publish({"a"});
-  FakeSink& sink = consume(1);
-  run();
-  reject_all(sink);
-  run();
+  take_and_reject();
   answer(false);
   EXPECT_TRUE(host_.kept.empty()) << "not at once";
   EXPECT_EQ(unacked(), 1u);
@@ -71,10 +71,7 @@ TEST_F(QueueDeadLetters, DLX07_ACrashBeforeTheAnswerLosesNothing) {
   make_kept();
   publish({"a"});
   sync();
-  FakeSink& sink = consume(1);
-  run();
-  reject_all(sink);
-  run();
+  take_and_reject();
   EXPECT_EQ(host_.kept.size(), 1u);
   crash();
   EXPECT_EQ(ready(), 1u);
@@ -172,10 +169,7 @@ TEST_F(QueueDeadLetters, QUE21_APolicyMayBeginIt) {
 TEST_F(QueueDeadLetters, QUE21_APolicyMayEndIt) {
   make_kept();
   publish({"a", "b"});
-  FakeSink& sink = consume(1);
-  run();
-  reject_all(sink);
-  run();
+  take_and_reject();
   queue_->on_dead_letter(host_.kept[0].position, false);
   QueueSettings s = settings_;
   s.dead_letter_at_least_once = false;
@@ -190,10 +184,7 @@ TEST_F(QueueDeadLetters, QUE21_APolicyMayEndIt) {
 TEST_F(QueueDeadLetters, DeletedMeanwhile) {
   make_kept();
   publish({"a"});
-  FakeSink& sink = consume(1);
-  run();
-  reject_all(sink);
-  run();
+  take_and_reject();
   const Position position = host_.kept.at(0).position;
   queue_->on_deleted();
   queue_->on_dead_letter(position, false);

@@ -29,6 +29,18 @@ class QueuePaging : public QueueTest {
     while (!pages_.reads.empty()) pages_.answer_read(*queue_, 0);
     queue_->check_invariants();
   }
+  /// basic.get of a message whose body may have to be read first.
+  std::optional<std::string> get_paged() {
+    std::optional<std::string> got;
+    queue_->get(99, true, [&](const GetResult& r) {
+      if (r.delivery) got = std::string(r.delivery->message.body());
+    });
+    for (int step = 0; step < 10 && !got; ++step) {
+      turn();
+      run();
+    }
+    return got;
+  }
   void settle_all(FakeSink& sink, std::size_t& seen) {
     std::vector<Position> positions;
     for (; seen < sink.got.size(); ++seen) positions.push_back(sink.got[seen].position);
@@ -80,17 +92,7 @@ TEST_F(QueuePaging, TransientMessagesOfADurableQueueTooAndOnlyThose) {
   }
   EXPECT_GT(pages_.written, 60);
   EXPECT_LE(pages_.written, 100);
-  for (int i = 0; i < 200; ++i) {
-    std::optional<std::string> got;
-    queue_->get(99, true, [&](const GetResult& r) {
-      if (r.delivery) got = std::string(r.delivery->message.body());
-    });
-    for (int step = 0; step < 10 && !got; ++step) {
-      turn();
-      run();
-    }
-    EXPECT_EQ(got, body(i));
-  }
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(get_paged(), body(i));
   EXPECT_TRUE(pages_.pages.empty());
 }
 
@@ -169,17 +171,7 @@ TEST_F(QueuePaging, WhatCouldNotBeWrittenIsWrittenAgain) {
   publish_one(100);
   turn();
   EXPECT_LE(budget_.used(), kBudget + 300u);
-  for (int i = 0; i <= 100; ++i) {
-    std::optional<std::string> got;
-    queue_->get(99, true, [&](const GetResult& r) {
-      if (r.delivery) got = std::string(r.delivery->message.body());
-    });
-    for (int step = 0; step < 10 && !got; ++step) {
-      turn();
-      run();
-    }
-    EXPECT_EQ(got, body(i));
-  }
+  for (int i = 0; i <= 100; ++i) EXPECT_EQ(get_paged(), body(i));
 }
 
 TEST_F(QueuePaging, ADamagedPageIsNeverDelivered) {
