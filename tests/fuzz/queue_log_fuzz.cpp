@@ -61,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   NoLog log;
   QueueOptions options;
   MemoryBudget budget;
-  Ledger ledger(&log, options, budget, true);
+  Ledger ledger(&log, nullptr, 1, options, budget, true);
   std::vector<std::pair<std::string, std::string>> rows;
   for (auto n = in.below(3); n > 0; --n) {
     const auto key = in.byte();
