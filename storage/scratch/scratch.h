@@ -39,7 +39,7 @@ struct ScratchStats {
 /// is deleted, and long released stretches of the others are punched out. Nothing is ever synced.
 /// Invariants: 1. answers come in the order of what was asked; 2. a page is read as it was written or
 /// as an error (CRC-32C over bytes, length and id); 3. ids are never given twice.
-/// Bounds: `waiting_bytes_max` and one page of memory; 2^26 files in a life, then has_room ends.
+/// Bounds: `waiting_bytes_max` and one page of memory; 32 files open at once; 2^26 files in a life, then has_room ends.
 class Scratch {
  public:
   using PageId = std::uint64_t;  ///< below 2^48, never 0
